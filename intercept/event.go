@@ -1,0 +1,61 @@
+package intercept
+
+import (
+	"time"
+
+	"faultbox/protocols"
+)
+
+// Event is one exchange on the wire, one pushed message, or one system call.
+type Event struct {
+	Seq  uint64        // position in the log of its test; set by the log
+	Conn uint64        // the connection, unique within a run; 0 for system calls
+	At   time.Duration // since the test began
+	Took time.Duration // until the last byte of the answer was passed on
+
+	From, To  string // services; "test" for the test's own steps
+	Interface string // of To
+	Proto     string
+	Op, Key   string
+	Text      string // statement, path … as a person would write it
+
+	Err      string   // how the server, or the fault, answered: its error code; "" is success
+	Outcome  Outcome  // what the client saw
+	Rules    []string // names of the rules that acted on it, in order
+	Decision Decision // what was decided
+	Note     string   // a message of the interceptor itself, on events without Op
+}
+
+// Outcome is what the client of an exchange saw.
+type Outcome string
+
+const (
+	Answered  Outcome = ""          // the server's answer, untouched
+	Replaced  Outcome = "replaced"  // an answer made by a fault
+	Dropped   Outcome = "dropped"   // closed without an answer, or message lost
+	WasReset  Outcome = "reset"     // connection reset by a fault
+	WasCut    Outcome = "cut"       // answer cut short by a fault
+	Doubled   Outcome = "doubled"   // done twice by a fault
+	Broken    Outcome = "broken"    // the connection ended first, by no fault
+	Untouched Outcome = "untouched" // a fault was decided, but there was nothing to act on
+)
+
+// Edge is one direction of dependency: traffic of one service to one interface.
+type Edge struct{ From, To, Interface string }
+
+// String returns "api → db" (the interface is named where To has several).
+func (e Edge) String() string { return e.From + " → " + e.To }
+
+// Edge returns the edge that the event happened on.
+func (e *Event) Edge() Edge { return Edge{e.From, e.To, e.Interface} }
+
+// Handler is asked before each event and told how it ended. Both may be called
+// by many goroutines at once.
+type Handler interface {
+	// Decide says what to do with the event. item holds what the protocol knows
+	// beyond the event's own fields and is valid during the call only.
+	Decide(ev *Event, item *protocols.Item) Decision
+	// Done is called once for each event that was decided on, after its
+	// outcome is known, and for notes (events without Op).
+	Done(ev Event)
+}

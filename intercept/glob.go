@@ -1,0 +1,53 @@
+package intercept
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// glob is a pattern in which * stands for any run of characters (newlines and
+// slashes included) and ? for one.
+type glob struct {
+	pattern string
+	fold    bool
+}
+
+func compileGlob(pattern string, fold bool) glob {
+	if fold {
+		pattern = strings.ToLower(pattern)
+	}
+	return glob{pattern, fold}
+}
+
+func (g glob) any() bool { return g.pattern == "*" }
+
+// match takes time linear in len(s) for the patterns people write and at most
+// len(s)*len(pattern); it allocates nothing.
+func (g glob) match(s string) bool {
+	p := g.pattern
+	star, mark := -1, 0
+	i, j := 0, 0
+	for i < len(s) {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if j < len(p) {
+			if p[j] == '*' {
+				star, mark = j, i
+				j++
+				continue
+			}
+			pr, pn := utf8.DecodeRuneInString(p[j:])
+			if p[j] == '?' || pr == r && (r != utf8.RuneError || s[i] == p[j]) || g.fold && pr == unicode.ToLower(r) {
+				i, j = i+n, j+pn
+				continue
+			}
+		}
+		if star < 0 {
+			return false
+		}
+		_, n = utf8.DecodeRuneInString(s[mark:])
+		mark += n
+		i, j = mark, star+1
+	}
+	return strings.Trim(p[j:], "*") == ""
+}

@@ -1,0 +1,45 @@
+package intercept
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"os"
+
+	"faultbox/protocols"
+)
+
+// Peer is an interface of another service, as a target reaches it.
+type Peer struct {
+	To, Interface string
+	Protocol      *protocols.Protocol
+	// Addr is what the target connects to. An unspecified IP means every
+	// address of the target's network namespace with that port.
+	Addr netip.AddrPort
+	TLS  bool // speaks TLS from the first byte
+}
+
+// Target is a service whose traffic is to be intercepted.
+type Target struct {
+	Name   string
+	Cgroup string   // its cgroup2 directory
+	NetNS  *os.File // its network namespace; owned by the caller, open while attached
+	Peers  []Peer   // the edges that a rule or a trace names; others are left alone
+}
+
+// Interceptor puts itself in the way of a target.
+type Interceptor interface {
+	// Supported returns nil, or an error that names what this machine lacks.
+	Supported() error
+	// Attach intercepts the target's connections to its peers until the
+	// attachment is closed; h is asked about each event. ctx bounds Attach alone.
+	Attach(ctx context.Context, t Target, h Handler) (Attachment, error)
+}
+
+// Attachment is one target's interception. Close takes everything out of the
+// way, ends the connections that still go through it, and waits for them.
+type Attachment interface {
+	io.Closer
+	// Update replaces the list of peers for connections yet to be made.
+	Update(peers []Peer) error
+}

@@ -1,0 +1,142 @@
+package protocols
+
+// Dir is a direction on a connection.
+type Dir uint8
+
+const (
+	ToServer Dir = iota // from the client to the server
+	ToClient            // from the server to the client
+)
+
+// Opposite returns the other direction.
+func (d Dir) Opposite() Dir { return d ^ 1 }
+
+// String returns ">" for ToServer and "<" for ToClient.
+func (d Dir) String() string { return [2]string{">", "<"}[d] }
+
+// Codec follows one connection. It is called by one goroutine at a time.
+//
+// A codec never breaks a connection: what it does not understand it returns as
+// a frame without items, and only when it has lost its place does Decode
+// return an error, after which the relay forwards everything untouched.
+type Codec interface {
+	// Decode looks at the bytes that have arrived in direction d and have not
+	// been consumed. It returns the frame at the front of buf and its length
+	// in buf, or 0 when it needs more bytes. It may consume a message in
+	// pieces (Frame.More) and must do so once buf reaches Protocol.Window.
+	// buf and the returned frame are valid until the next call.
+	//
+	// An error means that the codec cannot follow this connection any
+	// further; its text is shown to the user once.
+	Decode(d Dir, buf []byte) (f Frame, n int, err error)
+
+	// Apply is told that frame f, whose bytes are raw, is not to be forwarded
+	// as it came, because of fates: one for each item of the exchange's
+	// request (or of f itself if f has items). It returns what goes to the
+	// receiver of f in its place and what goes back to the sender of f.
+	//
+	// For a request (d ToServer): forward replaces the request, nil if the
+	// server hears nothing; back is the whole answer that the client hears,
+	// which the relay puts where the protocol's order wants it. If forward is
+	// not nil and back is nil, the server's answer is awaited as usual (and
+	// Decode may rewrite it through Frame.Raw).
+	//
+	// For an answer or a pushed message (d ToClient): forward replaces it for
+	// the client; back goes to the server.
+	//
+	// The remaining frames of the same side of this exchange are withheld,
+	// except those whose Raw is set, which go out as Raw. For Twice, raw is
+	// the whole side of the exchange, from its first frame to its End.
+	//
+	// An Apply that changes nothing returns raw itself and nil: the relay
+	// then counts the fault as one that had nothing to act on.
+	Apply(d Dir, f Frame, raw []byte, fates []Fate) (forward, back []byte)
+}
+
+// Frame is a run of bytes that the relay forwards, or withholds, whole.
+type Frame struct {
+	// ID names the exchange: a request and its answer share it. IDs grow along
+	// a connection in the order of the requests. 0: belongs to no exchange
+	// (handshakes, keep-alives, notices).
+	ID uint64
+	// End marks the last frame of its side of the exchange.
+	End bool
+	// More says that the message continues in the next frame of this
+	// direction: nothing may be put on the wire between the two.
+	More bool
+	// Oneway marks a request that is not answered, or a pushed message.
+	Oneway bool
+	// Items is what rules match on, each an event of its own; usually one, on
+	// the first frame of a request. A Kafka produce has one per message.
+	Items []Item
+	// Err is the server's error code, on the frame of an answer that carries it.
+	Err string
+	// Raw, when not nil, is forwarded instead of the bytes as they came;
+	// empty but not nil: nothing is forwarded.
+	Raw []byte
+	// Back is sent to the sender of this frame, between frames, at once.
+	Back []byte
+	// StartTLS says that after this frame both sides speak TLS.
+	StartTLS bool
+	// Tunnel says that after this frame the connection carries something this
+	// codec does not speak (CONNECT, WebSocket, replication): the relay copies.
+	Tunnel bool
+}
+
+// Item is one thing that a client asks for, or that a server pushes.
+type Item struct {
+	Op   string   // command, method or API name, as the protocol's manual writes it
+	Key  string   // key, topic, path, collection, subject
+	Text string   // the statement in full where the protocol has one (SQL), else ""
+	Keys []string // every key of a multi-key command, Key included; nil: just Key
+	// Attrs are further fields by which rules can match: HTTP headers
+	// ("header:content-type"), "database", "group", "exchange" …
+	Attrs []Attr
+}
+
+// Attr is a named field of an Item, or a header of a Reply.
+type Attr struct{ Name, Value string }
+
+// Attr returns the first value with that name, and whether there is one.
+func (it *Item) Attr(name string) (string, bool) {
+	for i := range it.Attrs {
+		if it.Attrs[i].Name == name {
+			return it.Attrs[i].Value, true
+		}
+	}
+	return "", false
+}
+
+// Act is what happens to one item.
+type Act uint8
+
+const (
+	Pass   Act = iota // goes on as it came
+	Answer            // is not done (or its answer is not told); the client hears Reply
+	Lose              // is withheld while its sender believes that it was taken
+	Twice             // is done twice; its sender hears one answer
+)
+
+// Fate is what was decided for one item. Reply is set for Answer.
+type Fate struct {
+	Act   Act
+	Reply *Reply
+}
+
+// Reply is what a client is to hear instead of the server's answer.
+type Reply struct {
+	Error   bool   // error(…): a failure, as the protocol writes one; else response(…)
+	Message string // error text
+	Code    string // the protocol's own error code: SQLSTATE, errno, name or number
+	Status  int    // HTTP or gRPC status; 0: the protocol's default
+	Headers []Attr
+	// Value is the answer of response(…): nil, string, int64, float64, bool,
+	// []any or map[string]any. For HTTP it is the body.
+	Value any
+	// Details holds protocol-specific further fields (Postgres: "severity",
+	// "detail", "hint"; gRPC: "details").
+	Details map[string]string
+	// Messages is how many messages of a streamed answer pass before the
+	// reply takes over (gRPC); 0: none.
+	Messages int
+}

@@ -1,0 +1,57 @@
+package protocols
+
+// Protocol is what faultbox knows about one wire protocol.
+type Protocol struct {
+	Name string // as written in interface(name, protocol, port)
+	Doc  string // one line: what it is, which products speak it
+	Port int    // the usual port
+
+	// Fields maps each matcher keyword that a spec may use ("query", "key") to
+	// the part of an Item that it looks at.
+	Fields map[string]Field
+	// Faults are the fault builtins that make sense here: "error", "response",
+	// "delay", "drop", "duplicate", "truncate", "reset".
+	Faults []string
+
+	// Multiplexed: answers come in any order, so a delay holds its own
+	// exchange alone and an injected answer goes out at once.
+	Multiplexed bool
+	// Lossy: drop loses the message (Lose) instead of closing the connection.
+	Lossy bool
+	// ServerFirst: the server may speak before the client does.
+	ServerFirst bool
+	// Window is how many unconsumed bytes the codec may ask to see at once;
+	// 0 means DefaultWindow.
+	Window int
+
+	// Check validates a reply when the spec is loaded and completes it: it
+	// infers Code from Message, sets a default Status. Its error says what is
+	// wrong and what is allowed. nil: every reply is fine as it is.
+	Check func(*Reply) error
+	// New returns the codec of a new connection.
+	New func() Codec
+}
+
+// DefaultWindow is the number of bytes after which a codec must consume.
+const DefaultWindow = 64 << 10
+
+// Field says how one matcher keyword looks at an Item.
+type Field struct {
+	// Of names the part: "op", "key", "text", or an Attr's name. A name that
+	// ends in ":" is a prefix, completed by the key of a dict (headers={…}).
+	Of string
+	// Fold ignores the case of letters.
+	Fold bool
+	// Normalize, if any, is applied to pattern and value before they are
+	// compared (SQL: blanks, comments, the trailing semicolon).
+	Normalize func(string) string
+	// Wild, if any, matches pattern against value with the protocol's own
+	// wildcards (NATS, AMQP), tried when the plain glob does not match.
+	Wild func(pattern, value string) bool
+}
+
+// The fields that most protocols share.
+var (
+	OpField  = Field{Of: "op", Fold: true}
+	KeyField = Field{Of: "key"}
+)
