@@ -6,8 +6,22 @@ import (
 	"faultbox/protocols"
 )
 
-// Event is one exchange on the wire, one pushed message, or one system call.
+// Kind says what sort of event it is.
+type Kind string
+
+const (
+	Wire    Kind = ""        // an exchange or pushed message on an armed edge
+	Syscall Kind = "syscall" // a system call of a service
+	Step    Kind = "step"    // a step of the test itself
+	Life    Kind = "life"    // a service started, became ready, exited
+	Output  Kind = "output"  // a line of a service's own log
+	Note    Kind = "note"    // a message of the interceptor itself
+)
+
+// Event is one exchange on the wire, one pushed message, one system call, or
+// one of the lesser things that a timeline shows between them.
 type Event struct {
+	Kind Kind
 	Seq  uint64        // position in the log of its test; set by the log
 	Conn uint64        // the connection, unique within a run; 0 for system calls
 	At   time.Duration // since the test began
@@ -23,7 +37,7 @@ type Event struct {
 	Outcome  Outcome  // what the client saw
 	Rules    []string // names of the rules that acted on it, in order
 	Decision Decision // what was decided
-	Note     string   // a message of the interceptor itself, on events without Op
+	Note     string   // a message for the reader, on events without Op
 }
 
 // Outcome is what the client of an exchange saw.

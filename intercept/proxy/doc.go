@@ -1,0 +1,26 @@
+// Package proxy relays one connection and acts on what is decided about it.
+//
+// It is the only code that changes anything on the wire, it serves every
+// protocol, and it runs on any operating system. How a connection comes to it
+// is not its concern (see redirect).
+//
+// A connection is two lanes, one for each direction, each with one goroutine
+// that reads, asks the codec where frames end, and writes runs of untouched
+// frames in one go, as the bytes they came in. The codec and the exchanges in
+// flight are guarded by one mutex, which is never held while bytes are read
+// or written. Everything else that has to reach a peer (an answer made by a
+// fault, frames whose delay is over) is queued at the lane and goes out
+// between two messages.
+//
+// The relay has no deadline of its own and no lock-step: FIN is passed on as
+// FIN, RST as RST, a peer that doesn't read stops the other from writing, and
+// a lane that waits for bytes holds no buffer.
+//
+//	serve.go     Link, Serve, how a connection ends
+//	lane.go      one direction: read, decode, write
+//	route.go     what becomes of a frame
+//	fault.go     what becomes of a frame of an exchange that a rule fired on
+//	exchange.go  exchanges in flight
+//	event.go     asking the Handler, telling it how things ended
+//	tls.go       TLS below the codec
+package proxy

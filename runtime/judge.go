@@ -1,0 +1,194 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"faultbox/intercept"
+)
+
+// judge turns what a body returned and what its rules touched into a verdict.
+func judge(ctx context.Context, t *T, bodyErr error) *TestRecord {
+	rec := &TestRecord{Name: t.test.Name, Pos: t.test.Pos, Verdict: Passed}
+	rec.Events, rec.Lost = t.log.Events()
+	for _, a := range t.rules.Tally() {
+		rec.Faults = append(rec.Faults, faultRecord(a, rec.Events))
+	}
+	var idle []string
+	for _, f := range rec.Faults {
+		if f.Acted == 0 {
+			idle = append(idle, f.Name+" "+f.Why)
+		}
+	}
+	var failure *Failure
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, ErrTimeout):
+		rec.Verdict, rec.Reason = Failed, cause.Error()
+	case cause != nil:
+		rec.Verdict, rec.Reason = Interrupted, "interrupted"
+	case errors.As(bodyErr, &failure):
+		rec.Verdict, rec.Reason, rec.FailPos, rec.Stack = Failed, failure.Message, failure.Pos, failure.Stack
+	case bodyErr != nil:
+		rec.Verdict, rec.Reason = Failed, bodyErr.Error()
+	case len(idle) > 0:
+		rec.Verdict = Inconclusive
+		rec.Reason = strings.Join(idle, "\n")
+	}
+	if rec.Verdict == Failed && len(idle) > 0 {
+		rec.Reason += "\nnote: " + strings.Join(idle, "\nnote: ")
+	}
+	return rec
+}
+
+// ErrTimeout is the cause of a test's context that ran out.
+var ErrTimeout = errors.New("timed out")
+
+// faultRecord counts what a rule touched.
+func faultRecord(a *intercept.ActiveRule, events []intercept.Event) FaultRecord {
+	f := FaultRecord{
+		Name: a.Name, To: a.To, Rule: a.Rule.String(), Pos: a.Pos,
+		Matched: a.Matched(), Fired: a.Fired(), Acted: a.Acted(),
+	}
+	counts := make(map[Touch]int)
+	var order []Touch
+	for i := range events {
+		ev := &events[i]
+		if ev.Outcome == intercept.Untouched || !actedBy(ev, a) {
+			continue
+		}
+		key := Touch{Op: ev.Op, Edge: ev.Edge(), Outcome: outcome(ev, a)}
+		if counts[key] == 0 {
+			order = append(order, key)
+		}
+		counts[key]++
+	}
+	for _, key := range order {
+		n := counts[key]
+		key.Count = n
+		f.Touched = append(f.Touched, key)
+	}
+	if f.Acted == 0 {
+		f.Why = why(a, events)
+	}
+	return f
+}
+
+func actedBy(ev *intercept.Event, a *intercept.ActiveRule) bool {
+	for _, r := range ev.Decision.Rules {
+		if r == a {
+			return true
+		}
+	}
+	return false
+}
+
+// outcome says in words what a rule did to an event.
+func outcome(ev *intercept.Event, a *intercept.ActiveRule) string {
+	side := ""
+	if a.Fault.When == intercept.After {
+		side = " after the server had done it"
+	}
+	switch a.Fault.Do {
+	case intercept.Pass:
+		d := ev.Decision.DelayBefore + ev.Decision.DelayAfter
+		return "delayed " + d.Round(time.Millisecond).String()
+	case intercept.Answer:
+		if ev.Err != "" {
+			return "answered " + ev.Err + side
+		}
+		return "answered with the fault's response" + side
+	case intercept.Close:
+		return "connection closed without an answer" + side
+	case intercept.Reset:
+		return "connection reset" + side
+	case intercept.Lose:
+		return "lost"
+	case intercept.Cut:
+		return fmt.Sprintf("answer cut after %d bytes", a.Fault.Bytes)
+	case intercept.Twice:
+		return "done twice"
+	}
+	if ev.Err != "" {
+		return a.Fault.Do.String() + " " + ev.Err
+	}
+	return a.Fault.Do.String()
+}
+
+// why explains a rule that acted on nothing, with the nearest traffic seen.
+func why(a *intercept.ActiveRule, events []intercept.Event) string {
+	switch {
+	case a.Fired() > 0:
+		return fmt.Sprintf("struck %s, but there was nothing to act on: it had no effect", times(a.Fired()))
+	case a.Matched() > 0 && a.Trigger.Prob < 1:
+		return fmt.Sprintf("matched %s, but probability=%g struck none of them with this seed; send more traffic or use another --seed", times(a.Matched()), a.Trigger.Prob)
+	case a.Matched() > 0:
+		return fmt.Sprintf("matched %s, but its trigger (%s) was never reached", times(a.Matched()), a.Rule.String())
+	}
+	near := nearest(a, events)
+	if len(near) > 0 {
+		return fmt.Sprintf("matched nothing: no traffic like (%s). Seen there instead: %s", a.Rule.String(), strings.Join(near, "; "))
+	}
+	for i := range events {
+		if ev := &events[i]; ev.Kind == intercept.Note && ev.To == a.To {
+			return fmt.Sprintf("matched nothing: traffic to %s could not be read: %s", a.To, ev.Note)
+		}
+	}
+	from := "any service"
+	if a.From != "" {
+		from = a.From
+	}
+	return fmt.Sprintf("matched nothing: %s sent no %s traffic to %s while the fault was armed; does the scenario reach it?", from, a.Proto, a.To)
+}
+
+func times(n uint64) string {
+	if n == 1 {
+		return "1 event"
+	}
+	return fmt.Sprintf("%d events", n)
+}
+
+// nearest lists, most frequent first, what happened where the rule looked.
+func nearest(a *intercept.ActiveRule, events []intercept.Event) []string {
+	counts := make(map[string]int)
+	for i := range events {
+		ev := &events[i]
+		if ev.Op == "" || ev.Proto != a.Proto || ev.To != a.To || ev.Kind != intercept.Wire && ev.Kind != intercept.Syscall {
+			continue
+		}
+		what := ev.Text
+		if what == "" {
+			what = strings.TrimSpace(ev.Op + " " + ev.Key)
+		}
+		counts[fmt.Sprintf("%s (%s)", clip(what, 80), ev.Edge())]++
+	}
+	keys := make([]string, 0, len(counts))
+	for k := range counts {
+		keys = append(keys, k)
+	}
+	sort.Slice(keys, func(i, j int) bool {
+		if counts[keys[i]] != counts[keys[j]] {
+			return counts[keys[i]] > counts[keys[j]]
+		}
+		return keys[i] < keys[j]
+	})
+	if len(keys) > 4 {
+		keys = keys[:4]
+	}
+	for i, k := range keys {
+		keys[i] = fmt.Sprintf("%d× %s", counts[k], k)
+	}
+	return keys
+}
+
+// clip shortens s to about n bytes on one line.
+func clip(s string, n int) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}

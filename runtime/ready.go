@@ -1,0 +1,142 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// readyPoll bounds how long a service that became ready goes unnoticed.
+const readyPoll = 10 * time.Millisecond
+
+// awaitReady waits until the service's health check holds, it exits, its
+// timeout runs out, or ctx ends. The check is made from the service's own
+// network namespace and is never faulted.
+func (s *stage) awaitReady(ctx context.Context, a *actor) error {
+	h := a.svc.Health
+	if h == nil {
+		h = &Health{Kind: "ports"}
+	}
+	timeout := h.Timeout
+	if timeout == 0 {
+		timeout = DefaultHealthTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var last error
+	for wait := time.Millisecond; ; wait = min(2*wait, readyPoll) {
+		if last = s.probe(ctx, a, h); last == nil {
+			return nil
+		}
+		select {
+		case <-a.instance.Exited():
+			return &StartError{a.svc.Name, fmt.Errorf("exited before it was ready: %w", orClean(a.instance.Err())), a.instance.Tail(15)}
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return &StartError{a.svc.Name, fmt.Errorf("not ready within %s: %w", timeout, last), a.instance.Tail(15)}
+			}
+			return context.Cause(ctx)
+		case <-time.After(wait):
+		}
+	}
+}
+
+func orClean(err error) error {
+	if err == nil {
+		return errors.New("exit code 0")
+	}
+	return err
+}
+
+// StartError says that a service did not come up, with its last lines.
+type StartError struct {
+	Service string
+	Err     error
+	Tail    []string
+}
+
+func (e *StartError) Error() string {
+	msg := fmt.Sprintf("service %s: %s", e.Service, e.Err)
+	if len(e.Tail) == 0 {
+		return msg + " (it wrote nothing)"
+	}
+	return msg + "; its last lines:\n    " + strings.Join(e.Tail, "\n    ")
+}
+
+func (e *StartError) Unwrap() error { return e.Err }
+
+// probe makes one attempt of a health check.
+func (s *stage) probe(ctx context.Context, a *actor, h *Health) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	switch h.Kind {
+	case "tcp":
+		return dialOnce(ctx, a, h.Addr)
+	case "http":
+		return getOnce(ctx, a, h.Addr)
+	case "ready":
+		for _, itf := range a.svc.Interfaces {
+			p, ok := s.runner.Steppers[itf.Protocol.Name].(Pinger)
+			if !ok {
+				if err := dialOnce(ctx, a, "localhost:"+strconv.Itoa(itf.Port)); err != nil {
+					return err
+				}
+				continue
+			}
+			e := Endpoint{Service: a.svc, Interface: itf, Addr: "localhost:" + strconv.Itoa(itf.Port), Dial: a.instance.Dial}
+			if err := p.Ping(ctx, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, itf := range a.svc.Interfaces {
+		if itf.Protocol.Name == "udp" {
+			continue
+		}
+		if err := dialOnce(ctx, a, "localhost:"+strconv.Itoa(itf.Port)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func dialOnce(ctx context.Context, a *actor, addr string) error {
+	c, err := a.instance.Dial(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+func getOnce(ctx context.Context, a *actor, rawURL string) error {
+	if !strings.Contains(rawURL, "://") {
+		rawURL = "http://" + rawURL
+	}
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return fmt.Errorf("read health check URL: %w", err)
+	}
+	tr := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return a.instance.Dial(ctx, network, addr)
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return fmt.Errorf("make health check request: %w", err)
+	}
+	resp, err := tr.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode >= 400 {
+		return fmt.Errorf("%s answered %s", rawURL, resp.Status)
+	}
+	return nil
+}

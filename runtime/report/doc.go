@@ -1,0 +1,3 @@
+// Package report writes a run's records down: Console for people, JSON (one
+// record a line) for programs, JUnit for CI systems.
+package report

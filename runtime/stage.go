@@ -1,0 +1,295 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"faultbox/intercept"
+	"faultbox/protocols"
+)
+
+// stage is a world with services in it, on which tests are run one after the
+// other. Services with reuse outlive a test; a stage whose spec has none is
+// used once. It is the interceptor's Handler for everything in its world and
+// passes each event to the test that is on.
+type stage struct {
+	runner *Runner
+	world  World
+	now    atomic.Pointer[T] // the test that is on; nil between tests
+	armed  atomic.Bool       // the test's body runs: rules apply
+
+	mu     sync.Mutex
+	actors map[string]*actor
+}
+
+// actor is a service that runs on a stage.
+type actor struct {
+	svc      *Service
+	instance Instance
+	attached intercept.Attachment // nil when no edge of it is intercepted
+	seeded   bool
+}
+
+// Decide asks the rules of the test that is on.
+func (s *stage) Decide(ev *intercept.Event, item *protocols.Item) intercept.Decision {
+	t := s.now.Load()
+	if t == nil || !s.armed.Load() {
+		return intercept.Decision{}
+	}
+	return t.rules.Decide(ev, item)
+}
+
+// Done files the event in the timeline of the test that is on.
+func (s *stage) Done(ev intercept.Event) {
+	t := s.now.Load()
+	if t == nil {
+		return
+	}
+	if ev.Outcome == intercept.Untouched {
+		t.rules.Idle(&ev.Decision)
+	}
+	t.log.Add(ev)
+}
+
+// life notes in the timeline, and in the reports, how a service fares.
+func (s *stage) life(svc *Service, state, detail string, took time.Duration) {
+	name := ""
+	if t := s.now.Load(); t != nil {
+		name = t.Name()
+		t.log.Add(intercept.Event{Kind: intercept.Life, To: svc.Name, Op: state, Text: detail, Took: took})
+	}
+	s.runner.emit(Record{Service: &ServiceRecord{Test: name, Service: svc.Name, State: state, Detail: detail, Took: took}})
+}
+
+// raise starts the services that do not run yet, each as soon as those it
+// depends on are ready, and seeds them.
+func (s *stage) raise(ctx context.Context, t *T) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	ready := make(map[string]chan struct{})
+	for _, svc := range s.runner.Spec.Services {
+		ready[svc.Name] = make(chan struct{})
+	}
+	var wg sync.WaitGroup
+	for _, svc := range s.runner.Spec.Services {
+		wg.Go(func() {
+			for _, dep := range svc.DependsOn {
+				select {
+				case <-ready[dep]:
+				case <-ctx.Done():
+					return
+				}
+			}
+			if err := s.enter(ctx, t, svc); err != nil {
+				cancel(err)
+				return
+			}
+			close(ready[svc.Name])
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// enter brings one service up, or makes one that is up fit for the next test.
+func (s *stage) enter(ctx context.Context, t *T, svc *Service) error {
+	s.mu.Lock()
+	a := s.actors[svc.Name]
+	s.mu.Unlock()
+	if a != nil {
+		if svc.Reset != nil {
+			return describe(svc, "reset", svc.Reset(t))
+		}
+		return nil
+	}
+	start := time.Now()
+	a, err := s.start(ctx, t, svc)
+	if err != nil {
+		s.life(svc, "failed", err.Error(), time.Since(start))
+		return err
+	}
+	if err := s.awaitReady(ctx, a); err != nil {
+		s.life(svc, "failed", err.Error(), time.Since(start))
+		return err
+	}
+	s.life(svc, "ready", s.addresses(svc), time.Since(start))
+	if svc.Seed != nil && !a.seeded {
+		a.seeded = true
+		return describe(svc, "seed", svc.Seed(t))
+	}
+	return nil
+}
+
+func describe(svc *Service, what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s service %s: %w", what, svc.Name, err)
+	}
+	return nil
+}
+
+// start starts a service with its intercepted edges in place before its first
+// instruction.
+func (s *stage) start(ctx context.Context, t *T, svc *Service) (*actor, error) {
+	driver := s.runner.driver(svc)
+	if driver == nil {
+		return nil, fmt.Errorf("start service %s: this build of faultbox cannot start services of its kind", svc.Name)
+	}
+	a := &actor{svc: svc}
+	gate := func(target intercept.Target) error {
+		target.Name = svc.Name
+		target.Peers = s.peers(t, svc)
+		if len(target.Peers) == 0 {
+			return nil
+		}
+		att, err := s.runner.Interceptor.Attach(ctx, target, s)
+		a.attached = att
+		return err
+	}
+	var err error
+	a.instance, err = driver.Start(ctx, s.world, svc, gate)
+	if err != nil {
+		if a.attached != nil {
+			a.attached.Close()
+		}
+		return nil, fmt.Errorf("start service %s: %w", svc.Name, err)
+	}
+	s.mu.Lock()
+	s.actors[svc.Name] = a
+	s.mu.Unlock()
+	return a, nil
+}
+
+// peers returns the interfaces that svc reaches through an edge that the test
+// names. A service that is reused gets the edges of every test of the run.
+func (s *stage) peers(t *T, svc *Service) []intercept.Peer {
+	tests := []*Test{t.test}
+	if svc.Reuse {
+		tests = s.runner.selected
+	}
+	var peers []intercept.Peer
+	for _, to := range s.runner.Spec.Services {
+		if to == svc {
+			continue
+		}
+		for _, itf := range to.Interfaces {
+			if edgeNamed(tests, svc.Name, to.Name, itf.Name) {
+				peers = append(peers, s.peer(to, itf))
+			}
+		}
+	}
+	return peers
+}
+
+func (s *stage) peer(svc *Service, itf *Interface) intercept.Peer {
+	return intercept.Peer{To: svc.Name, Interface: itf.Name, Protocol: itf.Protocol, TLS: itf.TLS, Addr: s.world.Peer(svc, itf)}
+}
+
+// edgeNamed reports whether any of the tests has a rule or a trace on the edge.
+func edgeNamed(tests []*Test, from, to, itf string) bool {
+	fits := func(want, have string) bool { return want == "" || want == have }
+	for _, t := range tests {
+		if t.Dynamic {
+			return true
+		}
+		for _, r := range t.Rules {
+			if r.Proto != string(intercept.Syscall) && r.To == to && fits(r.From, from) && fits(r.Interface, itf) {
+				return true
+			}
+		}
+		for _, e := range t.Traced {
+			if e.To == to && fits(e.From, from) && fits(e.Interface, itf) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// endpoint is what the test's own steps connect to: through the proxy where a
+// rule may concern them, directly otherwise.
+func (s *stage) endpoint(t *T, svc *Service, itf *Interface) Endpoint {
+	e := Endpoint{Service: svc, Interface: itf, Addr: s.stepAddr(svc, itf), Dial: s.world.Dial}
+	if t.immune.Load() || !edgeNamed([]*Test{t.test}, "test", svc.Name, itf.Name) {
+		return e
+	}
+	peer := s.peer(svc, itf)
+	e.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		return s.runner.Through(ctx, "test", peer, s, func(ctx context.Context) (net.Conn, error) {
+			return s.world.Dial(ctx, network, address)
+		})
+	}
+	return e
+}
+
+// stepAddr is the address at which the test itself reaches an interface.
+func (s *stage) stepAddr(svc *Service, itf *Interface) string {
+	peer := s.world.Peer(svc, itf)
+	if peer.Addr().IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(itf.Port))
+	}
+	return peer.String()
+}
+
+func (s *stage) addresses(svc *Service) string {
+	if len(svc.Interfaces) == 0 {
+		return ""
+	}
+	return s.stepAddr(svc, svc.Interfaces[0])
+}
+
+// strike ends the services, those that others depend on last. With all set,
+// reused ones too. It returns what went wrong; everything is ended regardless.
+func (s *stage) strike(ctx context.Context, all bool) error {
+	var errs []error
+	order := s.runner.Spec.Services
+	for i := len(order) - 1; i >= 0; i-- {
+		svc := order[i]
+		s.mu.Lock()
+		a := s.actors[svc.Name]
+		s.mu.Unlock()
+		if a == nil || svc.Reuse && !all && a.alive() {
+			continue
+		}
+		errs = append(errs, a.end(ctx))
+		s.mu.Lock()
+		delete(s.actors, svc.Name)
+		s.mu.Unlock()
+	}
+	return errors.Join(errs...)
+}
+
+func (a *actor) alive() bool {
+	select {
+	case <-a.instance.Exited():
+		return false
+	default:
+		return true
+	}
+}
+
+func (a *actor) end(ctx context.Context) error {
+	err := a.instance.Stop(ctx)
+	if a.attached != nil {
+		err = errors.Join(err, a.attached.Close())
+	}
+	return err
+}
+
+// tails returns the last lines that each service wrote.
+func (s *stage) tails(n int) map[string][]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	tails := make(map[string][]string)
+	for name, a := range s.actors {
+		if lines := a.instance.Tail(n); len(lines) > 0 {
+			tails[name] = lines
+		}
+	}
+	return tails
+}
