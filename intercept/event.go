@@ -22,7 +22,7 @@ const (
 // one of the lesser things that a timeline shows between them.
 type Event struct {
 	Kind Kind
-	Seq  uint64        // position in the log of its test; set by the log
+	Seq  uint64        // number within its test, by beginning; set in Handler.Decide
 	Conn uint64        // the connection, unique within a run; 0 for system calls
 	At   time.Duration // since the test began
 	Took time.Duration // until the last byte of the answer was passed on
@@ -51,7 +51,12 @@ const (
 	WasCut    Outcome = "cut"       // answer cut short by a fault
 	Doubled   Outcome = "doubled"   // done twice by a fault
 	Broken    Outcome = "broken"    // the connection ended first, by no fault
+	Denied    Outcome = "denied"    // the system call failed by a fault
+	Shortened Outcome = "short"     // the system call handled less than it was given
+	LiedTo    Outcome = "lied to"   // the system call claims what it did not do
+	Killed    Outcome = "killed"    // the process died at this system call
 	Untouched Outcome = "untouched" // a fault was decided, but there was nothing to act on
+	Pending   Outcome = "pending"   // had not ended when its test was judged
 )
 
 // Edge is one direction of dependency: traffic of one service to one interface.
@@ -66,10 +71,29 @@ func (e *Event) Edge() Edge { return Edge{e.From, e.To, e.Interface} }
 // Handler is asked before each event and told how it ended. Both may be called
 // by many goroutines at once.
 type Handler interface {
-	// Decide says what to do with the event. item holds what the protocol knows
-	// beyond the event's own fields and is valid during the call only.
+	// Decide says what to do with the event, and sets its Seq and At. item holds
+	// what the protocol knows beyond the event's own fields and is valid during
+	// the call only.
 	Decide(ev *Event, item *protocols.Item) Decision
 	// Done is called once for each event that was decided on, after its
 	// outcome is known, and for notes (events without Op).
 	Done(ev Event)
+}
+
+// Needs says what must be found out about a system call before it is decided on.
+type Needs uint8
+
+const (
+	NeedsCall    Needs = 1 << iota // its name
+	NeedsFile                      // the paths and the descriptor in its arguments
+	NeedsPeer                      // the other end of its socket
+	NeedsProcess                   // the name of the process
+)
+
+// Scout is a Handler that tells beforehand what it needs to know of a system
+// call, as that is costly to find out. 0: nothing, the call concerns nobody and
+// is neither decided on nor done.
+type Scout interface {
+	Handler
+	Needs(ev *Event) Needs
 }

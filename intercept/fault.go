@@ -16,7 +16,7 @@ const (
 	Lose   = Do(protocols.Lose)   // the message vanishes, its sender is told nothing
 	Twice  = Do(protocols.Twice)  // done twice
 
-	Close Do = iota + 4 // connection closed without an answer (FIN)
+	Close Do = iota + 1 // connection closed without an answer (FIN)
 	Reset               // connection reset (RST)
 	Cut                 // answer cut after Bytes bytes, then closed
 

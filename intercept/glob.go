@@ -51,3 +51,6 @@ func (g glob) match(s string) bool {
 	}
 	return strings.Trim(p[j:], "*") == ""
 }
+
+// Glob reports whether s as a whole is of the pattern's form, minding case.
+func Glob(pattern, s string) bool { return compileGlob(pattern, false).match(s) }

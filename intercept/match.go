@@ -27,6 +27,9 @@ func NewTerm(p *protocols.Protocol, name, sub, pattern string) (Term, error) {
 	if !ok {
 		return Term{}, fmt.Errorf("match %s by %q: it has no such field", p.Name, name)
 	}
+	if f.Pick != nil {
+		f.Of = f.Pick(pattern)
+	}
 	t := Term{Name: name, Pattern: pattern, field: f, attr: f.Of}
 	if strings.HasSuffix(f.Of, ":") {
 		t.attr = f.Of + strings.ToLower(sub)
@@ -48,6 +51,16 @@ func (m Match) Matches(it *protocols.Item) bool {
 		}
 	}
 	return true
+}
+
+// Score returns how many of the terms the item satisfies: how near it is.
+func (m Match) Score(it *protocols.Item) (n int) {
+	for i := range m {
+		if m[i].matches(it) {
+			n++
+		}
+	}
+	return n
 }
 
 func (t *Term) matches(it *protocols.Item) bool {

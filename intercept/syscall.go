@@ -7,21 +7,24 @@ import (
 	"faultbox/protocols"
 )
 
-// Syscall is the protocol of system calls. Its items hold in Op the call's
+// Syscalls is the protocol of system calls. Its items hold in Op the call's
 // name as in syscalls(2), and in Attrs what its arguments lead to: "path", the
 // absolute path of the file; "fd", what the descriptor is ("file", "socket" or
-// "other"); "to", the service at the socket's other end; "process", the name
-// of the calling process.
+// "other"); "files", whether the path is the program's "own" or the "system"'s
+// (libraries, their loader and its configuration, /proc, /sys and /dev); "to",
+// the service at the socket's other end; "process", the name of the calling
+// process.
 //
 // A rule's To is the service that makes the calls. The pattern of "call" is a
 // family or a call, or several of them separated by "|".
-var Syscall = &protocols.Protocol{
+var Syscalls = &protocols.Protocol{
 	Name: "syscall",
 	Doc:  "system calls of a service",
 	Fields: map[string]protocols.Field{
 		"call":    {Of: "op", Fold: true, Wild: inFamily},
 		"path":    {Of: "path"},
 		"fd":      {Of: "fd"},
+		"files":   {Of: "files"},
 		"to":      {Of: "to"},
 		"process": {Of: "process"},
 	},
@@ -29,40 +32,48 @@ var Syscall = &protocols.Protocol{
 }
 
 // families maps the name that a spec uses to the calls that do the same work.
+// A call that works on two files (sendfile, splice) is about the one it writes.
 var families = map[string][]string{
 	"accept":     {"accept", "accept4"},
 	"access":     {"access", "faccessat", "faccessat2"},
 	"chmod":      {"chmod", "fchmod", "fchmodat", "fchmodat2"},
 	"chown":      {"chown", "fchown", "lchown", "fchownat"},
+	"clone":      {"clone", "clone3"},
 	"dup":        {"dup", "dup2", "dup3"},
-	"epoll_wait": {"epoll_wait", "epoll_pwait", "epoll_pwait2"},
+	"epoll":      {"epoll_wait", "epoll_wait_old", "epoll_pwait", "epoll_pwait2"},
+	"epoll_wait": {"epoll_wait", "epoll_wait_old", "epoll_pwait", "epoll_pwait2"},
 	"exec":       {"execve", "execveat"},
 	"execve":     {"execve", "execveat"},
 	"fork":       {"fork", "vfork", "clone", "clone3"},
-	"fsync":      {"fsync", "fdatasync"},
-	"getdents":   {"getdents", "getdents64"},
+	"fsync":      {"fsync", "fdatasync", "sync_file_range", "syncfs", "msync"},
+	"getdents":   {"getdents", "getdents64", "readdir"},
+	"getxattr":   {"getxattr", "lgetxattr", "fgetxattr", "getxattrat"},
+	"kill":       {"kill", "tkill", "tgkill", "pidfd_send_signal"},
 	"link":       {"link", "linkat"},
 	"mkdir":      {"mkdir", "mkdirat"},
+	"mknod":      {"mknod", "mknodat"},
+	"nanosleep":  {"nanosleep", "clock_nanosleep"},
 	"open":       {"open", "openat", "openat2", "creat"},
 	"pipe":       {"pipe", "pipe2"},
 	"poll":       {"poll", "ppoll"},
 	"read":       {"read", "readv", "pread64", "preadv", "preadv2"},
 	"readlink":   {"readlink", "readlinkat"},
-	"recvfrom":   {"recvfrom", "recvmsg", "recvmmsg"},
+	"recv":       {"recv", "recvfrom", "recvmsg", "recvmmsg"},
+	"recvfrom":   {"recv", "recvfrom", "recvmsg", "recvmmsg"},
 	"rename":     {"rename", "renameat", "renameat2"},
 	"select":     {"select", "pselect6"},
-	"sendto":     {"sendto", "sendmsg", "sendmmsg"},
+	"send":       {"send", "sendto", "sendmsg", "sendmmsg"},
+	"sendto":     {"send", "sendto", "sendmsg", "sendmmsg"},
+	"setxattr":   {"setxattr", "lsetxattr", "fsetxattr", "setxattrat"},
 	"stat":       {"stat", "fstat", "lstat", "newfstatat", "statx"},
+	"statfs":     {"statfs", "fstatfs"},
 	"symlink":    {"symlink", "symlinkat"},
 	"sync":       {"sync", "syncfs"},
 	"truncate":   {"truncate", "ftruncate"},
 	"unlink":     {"unlink", "unlinkat"},
 	"utime":      {"utime", "utimes", "utimensat", "futimesat"},
-	"write":      {"write", "writev", "pwrite64", "pwritev", "pwritev2"},
 	"wait":       {"wait4", "waitid"},
-	"nanosleep":  {"nanosleep", "clock_nanosleep"},
-	"setxattr":   {"setxattr", "lsetxattr", "fsetxattr"},
-	"getxattr":   {"getxattr", "lgetxattr", "fgetxattr"},
+	"write":      {"write", "writev", "pwrite64", "pwritev", "pwritev2", "sendfile", "copy_file_range", "splice"},
 }
 
 // SyscallFamilies returns the names of the families, sorted.
@@ -91,4 +102,32 @@ func inFamily(pattern, call string) bool {
 		}
 	}
 	return false
+}
+
+// callNeeds says what a matcher of system calls looks at.
+var callNeeds = map[string]Needs{"path": NeedsFile, "fd": NeedsFile, "files": NeedsFile, "to": NeedsPeer, "process": NeedsProcess}
+
+// Needs says what the armed rules need to know of a system call, of which the
+// event names the service and the call.
+func (r *Rules) Needs(ev *Event) (n Needs) {
+	for _, a := range *r.list.Load() {
+		if !a.concerns(ev) || !a.Match.callFits(ev.Op) {
+			continue
+		}
+		n |= NeedsCall
+		for i := range a.Match {
+			n |= callNeeds[a.Match[i].field.Of]
+		}
+	}
+	return n
+}
+
+// callFits reports whether the terms about the call's name hold.
+func (m Match) callFits(call string) bool {
+	for i := range m {
+		if m[i].field.Of == "op" && !m[i].value(call) {
+			return false
+		}
+	}
+	return true
 }

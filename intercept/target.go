@@ -25,6 +25,23 @@ type Target struct {
 	Cgroup string   // its cgroup2 directory
 	NetNS  *os.File // its network namespace; owned by the caller, open while attached
 	Peers  []Peer   // the edges that a rule or a trace names; others are left alone
+
+	Calls []string // the system calls and families to watch; none: no call is
+	Known []Peer   // every interface that the target may reach, to name sockets by
+	Exec  *Exec    // what the driver is about to execute; nil if it cannot tell
+}
+
+// Exec is a program about to be executed. An interceptor may put a program of
+// its own in front of it.
+type Exec struct {
+	Path string
+	Argv []string
+	// Files are the descriptors from 3 on. The driver closes its copies once
+	// the program is started.
+	Files []*os.File
+	// Started, if any, is called once after the start. It waits until the
+	// program itself executes; its error wraps the errno of execve(2) otherwise.
+	Started func() error
 }
 
 // Interceptor puts itself in the way of a target.

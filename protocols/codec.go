@@ -48,6 +48,10 @@ type Codec interface {
 	// except those whose Raw is set, which go out as Raw. For Twice, raw is
 	// the whole side of the exchange, from its first frame to its End.
 	//
+	// To have the connection closed behind an answer although the reply does
+	// not ask for it (HTTP: Connection: close), Apply puts a copy of the reply
+	// that does into its element of fates.
+	//
 	// An Apply that changes nothing returns raw itself and nil: the relay
 	// then counts the fault as one that had nothing to act on.
 	Apply(d Dir, f Frame, raw []byte, fates []Fate) (forward, back []byte)
@@ -59,7 +63,11 @@ type Frame struct {
 	// a connection in the order of the requests. 0: belongs to no exchange
 	// (handshakes, keep-alives, notices).
 	ID uint64
-	// End marks the last frame of its side of the exchange.
+	// End marks the last frame of its side of the exchange. Unless the protocol
+	// is multiplexed, an answer with ID n also ends every exchange before n:
+	// the server skipped those (Postgres, after an error in a pipeline), and a
+	// fault that was decided for one that no answer frame came for had nothing
+	// to act on.
 	End bool
 	// More says that the message continues in the next frame of this
 	// direction: nothing may be put on the wire between the two.
@@ -139,4 +147,7 @@ type Reply struct {
 	// Messages is how many messages of a streamed answer pass before the
 	// reply takes over (gRPC); 0: none.
 	Messages int
+	// Close: the connection is closed behind the reply (Postgres FATAL, raw
+	// TCP). Reset: it is reset. Check sets them.
+	Close, Reset bool
 }

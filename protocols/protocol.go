@@ -40,6 +40,9 @@ type Field struct {
 	// Of names the part: "op", "key", "text", or an Attr's name. A name that
 	// ends in ":" is a prefix, completed by the key of a dict (headers={…}).
 	Of string
+	// Pick, if any, chooses Of by the pattern (HTTP: a path pattern with a "?"
+	// looks at the query too). It is asked once, when the matcher is compiled.
+	Pick func(pattern string) string
 	// Fold ignores the case of letters.
 	Fold bool
 	// Normalize, if any, is applied to pattern and value before they are

@@ -1,20 +1,23 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"faultbox/intercept"
+	"faultbox/protocols"
 )
 
 // judge turns what a body returned and what its rules touched into a verdict.
 func judge(ctx context.Context, t *T, bodyErr error) *TestRecord {
 	rec := &TestRecord{Name: t.test.Name, Pos: t.test.Pos, Verdict: Passed}
-	rec.Events, rec.Lost = t.log.Events()
+	rec.Events, rec.Lost = t.log.Timeline()
 	for _, a := range t.rules.Tally() {
 		rec.Faults = append(rec.Faults, faultRecord(a, rec.Events))
 	}
@@ -151,9 +154,14 @@ func times(n uint64) string {
 	return fmt.Sprintf("%d events", n)
 }
 
-// nearest lists, most frequent first, what happened where the rule looked.
+// nearest lists what happened where the rule looked: what satisfies most of
+// its terms first, then what was most frequent.
 func nearest(a *intercept.ActiveRule, events []intercept.Event) []string {
-	counts := make(map[string]int)
+	type sight struct {
+		what         string
+		score, count int
+	}
+	seen := make(map[string]*sight)
 	for i := range events {
 		ev := &events[i]
 		if ev.Op == "" || ev.Proto != a.Proto || ev.To != a.To || ev.Kind != intercept.Wire && ev.Kind != intercept.Syscall {
@@ -163,26 +171,24 @@ func nearest(a *intercept.ActiveRule, events []intercept.Event) []string {
 		if what == "" {
 			what = strings.TrimSpace(ev.Op + " " + ev.Key)
 		}
-		counts[fmt.Sprintf("%s (%s)", clip(what, 80), ev.Edge())]++
-	}
-	keys := make([]string, 0, len(counts))
-	for k := range counts {
-		keys = append(keys, k)
-	}
-	sort.Slice(keys, func(i, j int) bool {
-		if counts[keys[i]] != counts[keys[j]] {
-			return counts[keys[i]] > counts[keys[j]]
+		what = fmt.Sprintf("%s (%s)", clip(what, 80), ev.Edge())
+		if seen[what] == nil {
+			seen[what] = &sight{what: what, score: a.Match.Score(&protocols.Item{Op: ev.Op, Key: ev.Key, Text: ev.Text})}
 		}
-		return keys[i] < keys[j]
+		seen[what].count++
+	}
+	sights := slices.SortedFunc(maps.Values(seen), func(a, b *sight) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.count, a.count), cmp.Compare(a.what, b.what))
 	})
-	if len(keys) > 4 {
-		keys = keys[:4]
+	var out []string
+	for _, s := range sights[:min(len(sights), maxSights)] {
+		out = append(out, fmt.Sprintf("%d× %s", s.count, s.what))
 	}
-	for i, k := range keys {
-		keys[i] = fmt.Sprintf("%d× %s", counts[k], k)
-	}
-	return keys
+	return out
 }
+
+// maxSights bounds how much near traffic is shown.
+const maxSights = 4
 
 // clip shortens s to about n bytes on one line.
 func clip(s string, n int) string {

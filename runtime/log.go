@@ -1,8 +1,11 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"faultbox/intercept"
@@ -15,48 +18,89 @@ const maxEvents = 200_000
 // Log is the timeline of one test. It is safe for concurrent use.
 type Log struct {
 	start time.Time
+	seq   atomic.Uint64
 
 	mu     sync.Mutex
-	seq    uint64
 	lost   int
-	events []intercept.Event
-	grown  chan struct{} // closed and replaced when events grow
+	events []intercept.Event          // in the order in which they ended
+	struck map[uint64]intercept.Event // faulted and not ended yet, by Seq
+	grown  chan struct{}              // closed when events grow; nil while nobody waits
 }
 
 // NewLog returns an empty timeline that begins now.
-func NewLog() *Log { return &Log{start: time.Now(), grown: make(chan struct{})} }
+func NewLog() *Log { return &Log{start: time.Now(), struck: make(map[uint64]intercept.Event)} }
 
-// Add appends an event, giving it its number and its time of ending; At is
-// when it began.
-func (l *Log) Add(ev intercept.Event) {
-	now := time.Since(l.start)
+// Open gives an event that begins now its number and time.
+func (l *Log) Open(ev *intercept.Event) {
+	ev.Seq = l.seq.Add(1)
+	ev.At = time.Since(l.start)
+}
+
+// Strike notes an open event that rules act on, so that it counts even if it
+// has not ended when the test is judged.
+func (l *Log) Strike(ev intercept.Event) {
+	for _, r := range ev.Decision.Rules {
+		ev.Rules = append(ev.Rules, r.Name)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.struck[ev.Seq] = ev
+}
+
+// Add appends an event that has ended. One that was not opened is numbered now.
+func (l *Log) Add(ev intercept.Event) {
+	if ev.Seq == 0 {
+		l.Open(&ev)
+		ev.At = max(ev.At-ev.Took, 0)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.struck, ev.Seq)
 	if len(l.events) >= maxEvents && len(ev.Rules) == 0 && ev.Kind == intercept.Wire {
 		l.lost++
 		return
 	}
-	l.seq++
-	ev.Seq = l.seq
-	ev.At = max(now-ev.Took, 0)
 	l.events = append(l.events, ev)
-	close(l.grown)
-	l.grown = make(chan struct{})
+	if l.grown != nil {
+		close(l.grown)
+		l.grown = nil
+	}
 }
 
-// Events returns the events so far, oldest first, and how many were forgotten.
-// The slice is shared and must not be changed.
+// Events returns the events that have ended, in that order, and how many were
+// forgotten. The slice is shared and must not be changed.
 func (l *Log) Events() (events []intercept.Event, lost int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.events[:len(l.events):len(l.events)], l.lost
 }
 
+// Timeline returns all events in the order in which they began: those that
+// ended, and the faulted ones that are still under way.
+func (l *Log) Timeline() (events []intercept.Event, lost int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	events = slices.Clone(l.events)
+	for _, ev := range l.struck {
+		ev.Outcome = intercept.Pending
+		ev.Took = time.Since(l.start) - ev.At
+		events = append(events, ev)
+	}
+	slices.SortStableFunc(events, func(a, b intercept.Event) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Seq, b.Seq))
+	})
+	return events, l.lost
+}
+
 // Next returns the events from index n on, waiting until there is one or ctx ends.
 func (l *Log) Next(ctx context.Context, n int) ([]intercept.Event, error) {
 	for {
 		l.mu.Lock()
-		events, grown := l.events[:len(l.events):len(l.events)], l.grown
+		events := l.events[:len(l.events):len(l.events)]
+		if n >= len(events) && l.grown == nil {
+			l.grown = make(chan struct{})
+		}
+		grown := l.grown
 		l.mu.Unlock()
 		if n < len(events) {
 			return events[n:], nil

@@ -31,7 +31,7 @@ type Runner struct {
 	Seed    uint64
 	Select  func(name string) bool   // nil: every test
 	Timeout time.Duration            // of a test's body that names none; 0: DefaultTimeout
-	Jobs    int                      // tests at once; 0 or 1: one
+	Jobs    int                      // tests at once, each in its own world; 0 or 1: one
 	Repeat  func(test string) string // the command that repeats a test; nil: none is told
 
 	selected []*Test
@@ -189,7 +189,7 @@ func (w *worker) perform(ctx context.Context, test *Test) *TestRecord {
 	if err := w.leave(ctx, rec); err != nil && rec.Verdict == Passed {
 		rec.Verdict, rec.Reason = Error, err.Error()
 	}
-	rec.Events, rec.Lost = t.log.Events()
+	rec.Events, rec.Lost = t.log.Timeline()
 	return rec
 }
 

@@ -39,10 +39,20 @@ type actor struct {
 // Decide asks the rules of the test that is on.
 func (s *stage) Decide(ev *intercept.Event, item *protocols.Item) intercept.Decision {
 	t := s.now.Load()
-	if t == nil || !s.armed.Load() {
+	if t == nil {
 		return intercept.Decision{}
 	}
-	return t.rules.Decide(ev, item)
+	t.log.Open(ev)
+	if !s.armed.Load() {
+		return intercept.Decision{}
+	}
+	d := t.rules.Decide(ev, item)
+	if d.Fires() {
+		struck := *ev
+		struck.Decision = d
+		t.log.Strike(struck)
+	}
+	return d
 }
 
 // Done files the event in the timeline of the test that is on.

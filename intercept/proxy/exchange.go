@@ -48,16 +48,35 @@ type plan struct {
 	when  intercept.When      // of end
 	bytes int                 // Cut: bytes of the answer that pass
 
-	hold   [2]*hold // by direction: frames whose delay is not over
-	gather []byte   // Twice: the frames that have come
-	twice  bool     // gathering
-	back   []byte   // what the client hears instead of the server's answer
-	ready  bool     // back, or end, takes effect when its turn comes
-	cut    bool     // the cut is made
+	hold    [2]*hold        // by direction: frames whose delay is not over
+	holds   int             // how many of them
+	twice   bool            // the frames of the request are gathered up to its End
+	first   protocols.Frame // the first of those
+	all     []byte          // their bytes
+	back    []byte          // what the client hears instead of the server's answer
+	ready   bool            // back, or end, takes effect when its turn comes
+	passed  int             // Cut: bytes of the answer that have passed
+	cut     bool            // the cut is made
+	endless bool            // the answer ends where the connection does
+}
+
+// hold keeps the frames that one side sends in an exchange until a delay is
+// over. It is guarded by relay.mu.
+type hold struct {
+	lane  *lane
+	x     *exchange
+	timer *time.Timer
+	buf   []byte
+	mid   bool // buf ends within a message
+	ready bool // when it is over, the plan's back or end is ready
+	last  bool // when it is over, this side has sent its last frame
+	over  bool
 }
 
 // gone reports whether no further frame can concern the exchange.
-func (x *exchange) gone() bool { return x.told && x.sent && !x.awaits }
+func (x *exchange) gone() bool {
+	return x.told && x.sent && !x.awaits && (x.plan == nil || x.plan.holds == 0)
+}
 
 // ring holds the requests in flight on a connection, in the order of their IDs.
 type ring struct {
@@ -67,13 +86,36 @@ type ring struct {
 
 func (q *ring) at(i int) *exchange { return q.buf[(q.head+i)&(len(q.buf)-1)] }
 
-func (q *ring) add(x *exchange) {
+// add appends x. A full ring first lets go of exchanges that ended behind one
+// that lives long, each of which goes to free.
+func (q *ring) add(x *exchange, free func(*exchange)) {
 	if q.n == len(q.buf) {
-		q.grow()
+		q.sweep(free)
+		if 2*q.n >= len(q.buf) {
+			q.grow()
+		}
 	}
 	q.buf[(q.head+q.n)&(len(q.buf)-1)] = x
 	q.n++
 	x.listed = true
+}
+
+func (q *ring) sweep(free func(*exchange)) {
+	kept := 0
+	for i := range q.n {
+		x := q.at(i)
+		if x.gone() {
+			x.listed = false
+			free(x)
+			continue
+		}
+		q.buf[(q.head+kept)&(len(q.buf)-1)] = x
+		kept++
+	}
+	for i := kept; i < q.n; i++ {
+		q.buf[(q.head+i)&(len(q.buf)-1)] = nil
+	}
+	q.n = kept
 }
 
 func (q *ring) grow() {

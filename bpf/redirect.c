@@ -1,0 +1,373 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Sends chosen connections of a cgroup to a listener in their own network
+ * namespace, and keeps the meant destination for the listener's owner to find.
+ *
+ *   connect4, connect6          choose, and rewrite the destination
+ *   connecting (sockops)        file {source} -> what is known, before the SYN
+ *   getpeername4, getpeername6  show the client the address it asked for
+ *   getsockname4, getsockname6  and the source that it would have had
+ *
+ * IPv4 addresses are kept as v4-mapped IPv6; addresses and ports are in network
+ * byte order everywhere.
+ */
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+
+#define AF_INET6 10
+#define IPPROTO_MPTCP 262
+#define STALE_NS 500000000LL /* a heartbeat older than this: go direct */
+
+#define MAPPED bpf_htonl(0xffff)
+#define LOOPBACK4 bpf_htonl(0x7f000001)
+#define LOOPBACK6 bpf_htonl(1) /* last word of ::1 */
+
+struct endpoint {
+	__be32 ip[4];
+	__be16 port;
+	__u16 pad;
+};
+
+/* Which connections are redirected. ip all zero: any loopback address. */
+struct rule_key {
+	__u64 netns;  /* cookie */
+	__u64 cgroup; /* that the programs are attached to */
+	__be32 ip[4];
+	__be16 port;
+	__u16 protocol;
+	__u32 pad;
+};
+
+struct rule {
+	__be16 listener; /* port on 127.0.0.1 and [::1] */
+	__u8 local;      /* the destination is in the client's own namespace */
+	__u8 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1 << 18);
+	__type(key, struct rule_key);
+	__type(value, struct rule);
+} rules SEC(".maps");
+
+/* The cgroup that a program runs for, whatever cgroup it was attached to. */
+struct service {
+	__u64 cgroup;
+	__u64 bypassed; /* connections that a rule names and that went direct */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_CGROUP_STORAGE);
+	__type(key, __u64);
+	__type(value, struct service);
+} services SEC(".maps");
+
+/* What is known about a socket: where it meant to go, or that it is ours. */
+struct socket {
+	struct endpoint meant;
+	__be16 listener;
+	__u8 own;   /* opened by faultbox: never redirected */
+	__u8 bound; /* the client chose the source address itself */
+	__u8 local; /* as in struct rule */
+	__u8 pad[3];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __s32);
+	__type(value, struct socket);
+} sockets SEC(".maps");
+
+/* How the listener sees a redirected connection. */
+struct source {
+	__u64 netns;
+	struct endpoint addr;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1 << 16);
+	__type(key, struct source);
+	__type(value, struct socket);
+} connections SEC(".maps");
+
+/* CLOCK_MONOTONIC in ns, written several times a second by the listener's owner. */
+volatile __u64 heartbeat;
+
+static __always_inline int is_mapped(const struct endpoint *e)
+{
+	return e->ip[0] == 0 && e->ip[1] == 0 && e->ip[2] == MAPPED;
+}
+
+static __always_inline int is_loopback(const struct endpoint *e)
+{
+	if (is_mapped(e))
+		return (e->ip[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
+	return e->ip[0] == 0 && e->ip[1] == 0 && e->ip[2] == 0 && e->ip[3] == LOOPBACK6;
+}
+
+/* To connect to the unspecified address is to connect to loopback. */
+static __always_inline void normalise(struct endpoint *e)
+{
+	if (is_mapped(e) && e->ip[3] == 0)
+		e->ip[3] = LOOPBACK4;
+	else if (!(e->ip[0] | e->ip[1] | e->ip[2] | e->ip[3]))
+		e->ip[3] = LOOPBACK6;
+}
+
+static __always_inline struct rule *find(struct bpf_sock_addr *ctx, const struct endpoint *to, __u64 cgroup)
+{
+	struct rule_key key = {
+		.netns = bpf_get_netns_cookie(ctx),
+		.cgroup = cgroup,
+		.port = to->port,
+		.protocol = ctx->protocol,
+	};
+	struct rule *r;
+
+	__builtin_memcpy(key.ip, to->ip, sizeof(key.ip));
+	r = bpf_map_lookup_elem(&rules, &key);
+	if (r || !is_loopback(to))
+		return r;
+	__builtin_memset(key.ip, 0, sizeof(key.ip));
+	return bpf_map_lookup_elem(&rules, &key);
+}
+
+/* Whether a socket of this namespace would take the connection. */
+static __always_inline int listening(struct bpf_sock_addr *ctx, const struct endpoint *to)
+{
+	struct bpf_sock_tuple t = {};
+	struct bpf_sock *sk;
+
+	if (is_mapped(to)) {
+		t.ipv4.daddr = to->ip[3];
+		t.ipv4.dport = to->port;
+		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+	} else {
+		__builtin_memcpy(t.ipv6.daddr, to->ip, sizeof(t.ipv6.daddr));
+		t.ipv6.dport = to->port;
+		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
+	}
+	if (!sk)
+		return 0;
+	bpf_sk_release(sk);
+	return 1;
+}
+
+/*
+ * Returns the rule by which the connection is to be redirected, or NULL. A
+ * refused connection stays refused: what nobody listens on goes direct.
+ */
+static __always_inline struct rule *choose(struct bpf_sock_addr *ctx, const struct endpoint *to)
+{
+	struct service *service = bpf_get_local_storage(&services, 0);
+	struct rule *r = find(ctx, to, service->cgroup);
+
+	if (!r || ctx->sk->bound_dev_if)
+		return 0;
+	if (r->local && !listening(ctx, to))
+		return 0;
+	if ((__s64)(bpf_ktime_get_ns() - heartbeat) > STALE_NS) {
+		__sync_fetch_and_add(&service->bypassed, 1);
+		return 0;
+	}
+	return r;
+}
+
+static __always_inline int is_bound(struct bpf_sock *sk)
+{
+	if (sk->family == AF_INET6)
+		return (sk->src_ip6[0] | sk->src_ip6[1] | sk->src_ip6[2] | sk->src_ip6[3]) != 0;
+	return sk->src_ip4 != 0;
+}
+
+/*
+ * Returns the listener's port if the connection is to be redirected, else 0,
+ * and remembers it with the socket. A socket may connect again (AF_UNSPEC, or
+ * after a failure), hence the delete. Where a cgroup and one above it both have
+ * the program, the second sees what the first rewrote.
+ */
+static __always_inline __be16 redirect(struct bpf_sock_addr *ctx, struct endpoint *to)
+{
+	struct socket *s = bpf_sk_storage_get(&sockets, ctx->sk, 0, 0);
+	struct rule *r;
+
+	if (s && (s->own || (s->listener == to->port && is_loopback(to))))
+		return 0;
+	normalise(to);
+	r = choose(ctx, to);
+	if (!r) {
+		if (s)
+			bpf_sk_storage_delete(&sockets, ctx->sk);
+		return 0;
+	}
+	s = bpf_sk_storage_get(&sockets, ctx->sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s)
+		return 0;
+	s->meant = *to;
+	s->listener = r->listener;
+	s->local = r->local;
+	s->bound = is_bound(ctx->sk);
+	return s->listener;
+}
+
+SEC("cgroup/connect4")
+int connect4(struct bpf_sock_addr *ctx)
+{
+	struct endpoint to = {.ip = {0, 0, MAPPED, ctx->user_ip4}, .port = ctx->user_port};
+	__be16 listener = redirect(ctx, &to);
+
+	if (listener) {
+		ctx->user_ip4 = LOOPBACK4;
+		ctx->user_port = listener;
+	}
+	return 1;
+}
+
+SEC("cgroup/connect6")
+int connect6(struct bpf_sock_addr *ctx)
+{
+	struct endpoint to = {
+		.ip = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]},
+		.port = ctx->user_port,
+	};
+	__be16 listener;
+
+	if ((to.ip[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000))
+		return 1; /* link-local: means nothing without its interface */
+	listener = redirect(ctx, &to);
+	if (listener) {
+		int v4 = is_mapped(&to);
+
+		ctx->user_ip6[0] = 0;
+		ctx->user_ip6[1] = 0;
+		ctx->user_ip6[2] = v4 ? MAPPED : 0;
+		ctx->user_ip6[3] = v4 ? LOOPBACK4 : LOOPBACK6;
+		ctx->user_port = listener;
+	}
+	return 1;
+}
+
+/* TCP_CONNECT_CB: the source is known and the SYN, whatever it carries, not yet sent. */
+SEC("sockops")
+int connecting(struct bpf_sock_ops *ctx)
+{
+	struct source from = {};
+	struct bpf_sock *sk = ctx->sk;
+	struct socket *s;
+
+	if (ctx->op != BPF_SOCK_OPS_TCP_CONNECT_CB || !sk)
+		return 1;
+	s = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (!s || s->own)
+		return 1;
+	from.netns = bpf_get_netns_cookie(ctx);
+	from.addr.port = bpf_htons(ctx->local_port);
+	from.addr.ip[2] = MAPPED;
+	from.addr.ip[3] = ctx->local_ip4;
+	if (ctx->family == AF_INET6) {
+		from.addr.ip[0] = ctx->local_ip6[0];
+		from.addr.ip[1] = ctx->local_ip6[1];
+		from.addr.ip[2] = ctx->local_ip6[2];
+		from.addr.ip[3] = ctx->local_ip6[3];
+	}
+	bpf_map_update_elem(&connections, &from, s, 0);
+	return 1;
+}
+
+/*
+ * What is known about the socket whose name, or whose peer's, is asked. With a
+ * multipath socket it is the socket itself that is asked, while it was its
+ * first subflow that connected: the two share their source.
+ */
+static __always_inline struct socket *named(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct socket *s = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	struct source from = {};
+
+	if (s)
+		return s->own ? 0 : s;
+	if (sk->protocol != IPPROTO_MPTCP)
+		return 0;
+	from.netns = bpf_get_netns_cookie(ctx);
+	from.addr.port = bpf_htons(sk->src_port);
+	from.addr.ip[2] = MAPPED;
+	from.addr.ip[3] = sk->src_ip4;
+	if (sk->family == AF_INET6)
+		__builtin_memcpy(from.addr.ip, sk->src_ip6, sizeof(from.addr.ip));
+	s = bpf_map_lookup_elem(&connections, &from);
+	return s && s->listener == sk->dst_port ? s : 0;
+}
+
+/*
+ * Whether the source that the socket has is the listener's doing: a client of
+ * an address of its own namespace that leaves the source open is given that
+ * very address, unless it is loopback's.
+ */
+static __always_inline int sourced(const struct socket *s)
+{
+	return s && s->local && !s->bound && !is_loopback(&s->meant);
+}
+
+SEC("cgroup/getpeername4")
+int getpeername4(struct bpf_sock_addr *ctx)
+{
+	struct socket *s = named(ctx);
+
+	if (s) {
+		ctx->user_ip4 = s->meant.ip[3];
+		ctx->user_port = s->meant.port;
+	}
+	return 1;
+}
+
+SEC("cgroup/getsockname4")
+int getsockname4(struct bpf_sock_addr *ctx)
+{
+	struct socket *s = named(ctx);
+
+	if (sourced(s) && ctx->user_ip4 == LOOPBACK4)
+		ctx->user_ip4 = s->meant.ip[3];
+	return 1;
+}
+
+static __always_inline void show(struct bpf_sock_addr *ctx, const struct endpoint *e)
+{
+	ctx->user_ip6[0] = e->ip[0];
+	ctx->user_ip6[1] = e->ip[1];
+	ctx->user_ip6[2] = e->ip[2];
+	ctx->user_ip6[3] = e->ip[3];
+}
+
+SEC("cgroup/getpeername6")
+int getpeername6(struct bpf_sock_addr *ctx)
+{
+	struct socket *s = named(ctx);
+
+	if (s) {
+		show(ctx, &s->meant);
+		ctx->user_port = s->meant.port;
+	}
+	return 1;
+}
+
+SEC("cgroup/getsockname6")
+int getsockname6(struct bpf_sock_addr *ctx)
+{
+	struct socket *s = named(ctx);
+
+	if (sourced(s) && (ctx->user_ip6[3] == LOOPBACK4 || ctx->user_ip6[3] == LOOPBACK6))
+		show(ctx, &s->meant);
+	return 1;
+}
+
+/* bpf_ktime_get_ns is for programs under a GPL-compatible licence only. */
+char gpl[] SEC("license") = "GPL";

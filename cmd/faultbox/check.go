@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"faultbox/protocols/all"
+	"faultbox/runtime"
+	"faultbox/runtime/spec"
+	"faultbox/runtime/steps"
+)
+
+// defaultSpec is the file that commands read when none is named.
+const defaultSpec = "faultbox.star"
+
+func checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check [faultbox.star]",
+		Short: "Load and validate a spec, without running it",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := load(cmd.Context(), specArg(args))
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			for _, w := range s.Warnings {
+				fmt.Fprintf(out, "warning: %s\n", w)
+			}
+			fmt.Fprintf(out, "%s is fine: %d services, %d tests\n", s.File, len(s.Services), len(s.Tests))
+			for _, t := range s.Tests {
+				fmt.Fprintf(out, "  %s\n", t.Name)
+			}
+			return nil
+		},
+	}
+}
+
+func specArg(args []string) string {
+	if len(args) == 0 {
+		return defaultSpec
+	}
+	return args[0]
+}
+
+func load(ctx context.Context, file string) (*runtime.Spec, error) {
+	methods := make(map[string][]runtime.Method)
+	for name, s := range steps.All() {
+		methods[name] = s.Methods()
+	}
+	return spec.Load(ctx, file, spec.Options{Protocols: all.Protocols(), Steps: methods})
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"faultbox": main,
+		"web":      web,
+		"quitter":  func() { fmt.Println("cannot find my settings"); os.Exit(3) },
+		"sleeper":  sleeper,
+		"latin1":   func() { os.WriteFile("latin1.star", []byte("x = \"\xe9\"\n"), 0o666) },
+	})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Getuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"interrupt":    interrupt,
+			"nothing-left": nothingLeft,
+		},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("TMPDIR", filepath.Join(env.WorkDir, "tmp"))
+			return os.MkdirAll(filepath.Join(env.WorkDir, "tmp"), 0o777)
+		},
+	})
+}
+
+// web is a small service of the scripts: HTTP in front, Redis behind.
+func web() {
+	rdb := redis.NewClient(&redis.Options{Addr: os.Getenv("REDIS"), MaxRetries: -1, ReadTimeout: 10 * time.Second})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /ok", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") })
+	mux.HandleFunc("PUT /kv/{key}", func(w http.ResponseWriter, r *http.Request) {
+		if err := rdb.Set(r.Context(), r.PathValue("key"), "v", 0).Err(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+	})
+	mux.HandleFunc("GET /kv/{key}", func(w http.ResponseWriter, r *http.Request) {
+		v, err := rdb.Get(r.Context(), r.PathValue("key")).Result()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		fmt.Fprint(w, v)
+	})
+	mux.HandleFunc("GET /die", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		fmt.Fprint(w, "half an ans")
+		w.(http.Flusher).Flush()
+		os.Exit(1)
+	})
+	if err := http.ListenAndServe(":"+os.Getenv("PORT"), mux); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// sleeper runs and never listens; it ignores SIGTERM.
+func sleeper() {
+	signal.Ignore(syscall.SIGTERM)
+	fmt.Println("waiting for Godot")
+	time.Sleep(time.Hour)
+}
+
+// interrupt starts a command, sends it a signal once its output has a text,
+// and checks its exit code: interrupt SIGNAL TEXT CODE command args…
+func interrupt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 4 {
+		ts.Fatalf("usage: interrupt SIGNAL TEXT CODE command args…")
+	}
+	sig := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}[args[0]]
+	text, code := args[1], args[2]
+	out := filepath.Join(ts.Getenv("WORK"), "interrupted.out")
+	f, err := os.Create(out)
+	ts.Check(err)
+	defer f.Close()
+	cmd := commandIn(ts, args[3], args[4:]...)
+	cmd.Stdout, cmd.Stderr = f, f
+	ts.Check(cmd.Start())
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		b, _ := os.ReadFile(out)
+		if strings.Contains(string(b), text) {
+			break
+		}
+		if time.Now().After(deadline) {
+			cmd.Process.Kill()
+			ts.Fatalf("%q never came; output:\n%s", text, b)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	ts.Check(cmd.Process.Signal(sig))
+	cmd.Process.Signal(sig) // twice: the second changes nothing
+	cmd.Wait()
+	if got := strconv.Itoa(cmd.ProcessState.ExitCode()); got != code {
+		b, _ := os.ReadFile(out)
+		ts.Fatalf("exit code %s, want %s; output:\n%s", got, code, b)
+	}
+}
+
+// nothingLeft checks that the script's runs left no process, cgroup or file.
+func nothingLeft(ts *testscript.TestScript, neg bool, args []string) {
+	work := ts.Getenv("WORK")
+	left, err := os.ReadDir(filepath.Join(work, "tmp"))
+	ts.Check(err)
+	for _, e := range left {
+		ts.Fatalf("file left: %s", e.Name())
+	}
+	procs, err := filepath.Glob("/proc/[0-9]*/cwd")
+	ts.Check(err)
+	for _, p := range procs {
+		if cwd, err := os.Readlink(p); err == nil && strings.HasPrefix(cwd, work) {
+			cmdline, _ := os.ReadFile(filepath.Join(filepath.Dir(p), "cmdline"))
+			ts.Fatalf("process left: %s %q", filepath.Dir(p), cmdline)
+		}
+	}
+}

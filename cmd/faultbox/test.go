@@ -1,0 +1,200 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	goruntime "runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"faultbox/intercept"
+	"faultbox/intercept/redirect"
+	"faultbox/runtime"
+	"faultbox/runtime/process"
+	"faultbox/runtime/report"
+	"faultbox/runtime/steps"
+	"faultbox/runtime/world"
+)
+
+// testFlags are the flags of `faultbox test`.
+type testFlags struct {
+	pattern string
+	seed    uint64
+	timeout time.Duration
+	format  string
+	junit   string
+	jobs    int
+	network string
+	verbose bool
+}
+
+func testCommand() *cobra.Command {
+	var f testFlags
+	cmd := &cobra.Command{
+		Use:   "test [faultbox.star]",
+		Short: "Run the tests of a spec and judge them",
+		Long: `Run the tests of a spec and judge them.
+
+Exit codes: 0 passed, 2 failed, 3 inconclusive (a fault touched nothing),
+1 the spec does not load or the system does not come up, 4 this machine lacks
+something, 130 interrupted.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.setSeed(cmd)
+			return f.test(cmd, specArg(args), "sudo faultbox test "+shellQuote(specArg(args)))
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+func (f *testFlags) register(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringVar(&f.pattern, "test", "", "run only tests whose name matches: a glob, or a part of the name")
+	fs.Uint64Var(&f.seed, "seed", 0, "seed of all randomness (default: a new one, which the report names)")
+	fs.DurationVar(&f.timeout, "timeout", 0, "time limit of tests that set none (default 30s)")
+	fs.StringVar(&f.format, "format", "text", "text or json (one object a line)")
+	fs.StringVar(&f.junit, "junit", "", "also write a JUnit XML report to this file")
+	fs.IntVarP(&f.jobs, "jobs", "j", min(goruntime.NumCPU(), 8), "tests to run at once, each in a world of its own")
+	fs.StringVar(&f.network, "network", "world", "network of local services: world (a namespace per test) or host")
+	fs.BoolVarP(&f.verbose, "verbose", "v", false, "show every service start and every test's timeline")
+}
+
+// setSeed draws a seed unless one was given.
+func (f *testFlags) setSeed(cmd *cobra.Command) {
+	if cmd.Flags().Changed("seed") {
+		return
+	}
+	var b [8]byte
+	rand.Read(b[:])
+	f.seed = binary.LittleEndian.Uint64(b[:]) >> 33 // short enough to type
+}
+
+// test loads and runs a spec. again is the command that a report suggests for
+// repeating a test, less its flags.
+func (f *testFlags) test(cmd *cobra.Command, file, again string) error {
+	if f.format != "text" && f.format != "json" {
+		return fmt.Errorf("choose a format: --format is text or json, not %q", f.format)
+	}
+	if f.network != "world" && f.network != "host" {
+		return fmt.Errorf("choose a network: --network is world or host, not %q", f.network)
+	}
+	s, err := load(cmd.Context(), file)
+	if err != nil {
+		return err
+	}
+	r, closeAll, err := f.runner(cmd, s, again)
+	if err != nil {
+		return err
+	}
+	verdict, err := r.Run(cmd.Context())
+	err = errors.Join(err, closeAll())
+	switch {
+	case errors.Is(err, runtime.ErrNoTest):
+		return fmt.Errorf("find a test: none matches --test %q; the spec has: %s", f.pattern, names(s))
+	case err != nil:
+		return err
+	case verdict != runtime.Passed:
+		return exitCode(verdict.ExitCode())
+	}
+	return nil
+}
+
+func names(s *runtime.Spec) string {
+	var out []string
+	for _, t := range s.Tests {
+		out = append(out, t.Name)
+	}
+	if len(out) == 0 {
+		return "no tests (write a scenario(), a fault_scenario() or a def test_…)"
+	}
+	return strings.Join(out, ", ")
+}
+
+// runner puts a runner together from the parts of this build.
+func (f *testFlags) runner(cmd *cobra.Command, s *runtime.Spec, again string) (*runtime.Runner, func() error, error) {
+	worlds := world.New(world.Options{HostNetwork: f.network == "host"})
+	if err := worlds.Supported(); err != nil {
+		return nil, nil, err
+	}
+	if err := worlds.Sweep(); err != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "faultbox: %s\n", err)
+	}
+	interceptor := redirect.New()
+	if err := interceptor.Supported(); err != nil {
+		return nil, nil, err
+	}
+	r := &runtime.Runner{
+		Spec:        s,
+		Worlds:      worlds,
+		Local:       process.New(process.Options{Dir: s.Dir}),
+		Interceptor: interceptor,
+		Through:     through,
+		Steppers:    steps.All(),
+		Version:     programVersion(),
+		Seed:        f.seed,
+		Select:      selector(f.pattern),
+		Timeout:     f.timeout,
+		Jobs:        f.jobs,
+		Repeat: func(test string) string {
+			return fmt.Sprintf("%s --test %s --seed %d", again, shellQuote(test), f.seed)
+		},
+	}
+	if err := f.addSinks(cmd, r); err != nil {
+		return nil, nil, errors.Join(err, interceptor.Close())
+	}
+	return r, interceptor.Close, nil
+}
+
+func (f *testFlags) addSinks(cmd *cobra.Command, r *runtime.Runner) error {
+	out := cmd.OutOrStdout()
+	if f.format == "json" {
+		r.Sinks = append(r.Sinks, report.JSON{W: out})
+	} else {
+		r.Sinks = append(r.Sinks, &report.Console{W: out, Color: colorful(out), Verbose: f.verbose})
+	}
+	if f.junit == "" {
+		return nil
+	}
+	w, err := os.Create(f.junit)
+	if err != nil {
+		return fmt.Errorf("write the JUnit report: %w", err)
+	}
+	r.Sinks = append(r.Sinks, &report.JUnit{W: w})
+	return nil
+}
+
+// colorful reports whether w is a terminal that wants colours (see no-color.org).
+func colorful(w any) bool {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// selector makes a predicate of --test: a glob over the whole name, or a part of it.
+func selector(pattern string) func(string) bool {
+	if pattern == "" {
+		return nil
+	}
+	return func(name string) bool {
+		return name == pattern || intercept.Glob(pattern, name) || strings.Contains(name, pattern)
+	}
+}
+
+// shellQuote quotes a word for a shell where it needs it.
+func shellQuote(s string) string {
+	if s != "" && strings.IndexFunc(s, func(r rune) bool {
+		return !(r == '_' || r == '-' || r == '.' || r == '/' || r == '=' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z')
+	}) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

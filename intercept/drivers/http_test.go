@@ -1,0 +1,477 @@
+package drivers
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/websocket"
+
+	"faultbox/intercept"
+	"faultbox/protocols"
+	"faultbox/protocols/http1"
+)
+
+// webServer is a net/http server; it counts what it has served.
+func webServer(t testing.TB) (addr string, served *atomic.Int64) {
+	served = new(atomic.Int64)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { // tells what it got
+		sum := sha256.New()
+		n, err := io.Copy(sum, r.Body)
+		fmt.Fprintf(w, "%s %s %s %d bytes %x %v\n", r.Proto, r.Method, r.RequestURI, n, sum.Sum(nil)[:4], err)
+		for _, h := range []string{"X-Odd", "Cookie", "Content-Type"} {
+			fmt.Fprintf(w, "%s: %q\n", h, r.Header[h])
+		}
+		fmt.Fprintln(w, r.Trailer)
+	})
+	mux.HandleFunc("/bytes", func(w http.ResponseWriter, r *http.Request) {
+		var n, chunk int
+		fmt.Sscan(r.FormValue("n"), &n)
+		fmt.Sscan(r.FormValue("chunk"), &chunk)
+		if chunk == 0 {
+			w.Header().Set("Content-Length", fmt.Sprint(n))
+		}
+		buf := bytes.Repeat([]byte("0\r\n\r\n"), 13_000)
+		for n > 0 {
+			k, err := w.Write(buf[:min(n, len(buf))])
+			if n -= k; err != nil {
+				return
+			}
+			if chunk != 0 {
+				w.(http.Flusher).Flush()
+			}
+		}
+	})
+	mux.HandleFunc("/status", func(w http.ResponseWriter, r *http.Request) {
+		var code int
+		fmt.Sscan(r.FormValue("code"), &code)
+		w.WriteHeader(code)
+	})
+	mux.HandleFunc("/trailers", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "X-Sum")
+		w.WriteHeader(http.StatusEarlyHints)
+		io.WriteString(w, "body")
+		w.Header().Set("X-Sum", "1234")
+	})
+	mux.HandleFunc("/early", func(w http.ResponseWriter, r *http.Request) { // does not read the body
+		http.Error(w, "no", http.StatusForbidden)
+	})
+	mux.Handle("/ws", websocket.Server{Handler: func(c *websocket.Conn) {
+		for m := ""; websocket.Message.Receive(c, &m) == nil; {
+			websocket.Message.Send(c, m)
+		}
+	}})
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		served.Add(1)
+		w.Header()["Date"] = nil
+		if r.Method == http.MethodConnect {
+			tunnel(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}), Protocols: new(http.Protocols)}
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.Serve(ln)
+	t.Cleanup(func() { s.Close() })
+	return ln.Addr().String(), served
+}
+
+// tunnel serves CONNECT.
+func tunnel(w http.ResponseWriter, r *http.Request) {
+	server, err := net.Dial("tcp", r.Host)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer server.Close()
+	client, buffered, _ := http.NewResponseController(w).Hijack()
+	defer client.Close()
+	io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n")
+	go func() {
+		io.Copy(server, buffered)
+		server.(*net.TCPConn).CloseWrite()
+	}()
+	io.Copy(client, server)
+}
+
+// curl runs curl and returns what it printed, its exit code at the end.
+func curl(t testing.TB, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), lookPath(t, "curl", "curl"), append([]string{"-sS", "-m", "60"}, args...)...)
+	out, _ := cmd.CombinedOutput()
+	return fmt.Sprintf("%s[exit %d]", out, cmd.ProcessState.ExitCode())
+}
+
+func TestCurlUntouched(t *testing.T) {
+	server, _ := webServer(t)
+	addr, log := Front(t, http1.Protocol, server, never(t, http1.Protocol, "path"))
+	file := filepath.Join(t.TempDir(), "upload")
+	if err := os.WriteFile(file, bytes.Repeat([]byte("GET / HTTP/1.1\r\n\r\n"), 200_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"-i", "http://ADDR/a/b?c=d"},
+		{"-I", "http://ADDR/bytes?n=1000"},
+		{"-i", "-X", "DELETE", "http://ADDR/x"},
+		{"-i", "-X", "OPTIONS", "--request-target", "*", "http://ADDR/"},
+		{"-i", "-d", "a=b", "-H", "x-oDD:  value", "-b", "k=v", "http://ADDR/form"},
+		{"-i", "-T", file, "http://ADDR/put"}, // Expect: 100-continue
+		{"-i", "-T", file, "-H", "Transfer-Encoding: chunked", "http://ADDR/put"},
+		{"-i", "-T", file, "-H", "Expect:", "http://ADDR/put"},
+		{"-i", "--http1.0", "-d", "a=b", "http://ADDR/old"},
+		{"-i", "--http1.0", "http://ADDR/bytes?n=300000&chunk=1"}, // up to the end of the connection
+		{"-i", "http://ADDR/bytes?n=300000&chunk=1"},
+		{"-i", "http://ADDR/bytes?n=300000", "http://ADDR/status?code=204", "http://ADDR/status?code=304", "http://ADDR/trailers", "http://ADDR/last"},
+		{"-i", "-H", "Connection: close", "http://ADDR/"},
+		{"-p", "-x", "http://ADDR", "http://" + server + "/through-the-tunnel"},
+		{"-x", "http://ADDR", "http://" + server + "/absolute-form"},
+		{"-i", "-r", "0-9", "http://ADDR/range"},
+	} {
+		run := func(addr string) []string {
+			filled := slices.Clone(args)
+			for i := range filled {
+				filled[i] = strings.ReplaceAll(filled[i], "ADDR", addr)
+			}
+			out := curl(t, append(filled, "-H", "Host: same", "-w", "%{http_code} %{size_upload} %{size_download} %{num_connects}\n")...)
+			return strings.Split(out, "\n")
+		}
+		t.Run(strings.Join(args, " "), func(t *testing.T) { equalLines(t, run(server), run(addr)) })
+	}
+	if notes := log.Notes(); len(notes) > 0 {
+		t.Errorf("notes: %q", notes)
+	}
+	for _, ev := range log.Events() {
+		if ev.Outcome != intercept.Answered {
+			t.Errorf("%s %s ended as %q", ev.Op, ev.Key, ev.Outcome)
+		}
+	}
+	// What is not HTTP/1 goes on untouched, and a note says so.
+	addr, log = Front(t, http1.Protocol, server, never(t, http1.Protocol, "path"))
+	if got := curl(t, "--http2-prior-knowledge", "http://"+addr+"/two"); !strings.HasPrefix(got, "HTTP/2.0 GET /two") {
+		t.Errorf("with HTTP/2: %s", got)
+	}
+	if notes := log.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "HTTP/2") {
+		t.Errorf("notes: %q", notes)
+	}
+}
+
+func TestPythonServerUntouched(t *testing.T) {
+	python := lookPath(t, "python3", "python3")
+	dir := folder(t, "")
+	os.WriteFile(filepath.Join(dir, "file.txt"), bytes.Repeat([]byte("line\n"), 50_000), 0o644)
+	port := FreePort(t)
+	server := "127.0.0.1:" + port
+	cmd := exec.Command(python, "-m", "http.server", "--bind", "127.0.0.1", port) // HTTP/1.0
+	cmd.Dir = dir
+	run(t, cmd, syscall.SIGTERM, func() error { return accepts(server) })
+	addr, log := Front(t, http1.Protocol, server, never(t, http1.Protocol, "path"))
+	for _, path := range []string{"/", "/file.txt", "/none"} {
+		run := func(addr string) []string {
+			return slices.DeleteFunc(strings.Split(curl(t, "-i", "http://"+addr+path), "\n"), func(s string) bool { return strings.HasPrefix(s, "Date:") })
+		}
+		equalLines(t, run(server), run(addr))
+	}
+	log.Wait(t, "of a missing file", func(ev *intercept.Event) bool { return ev.Key == "/none" && ev.Err == "404" })
+}
+
+func httpClient(t testing.TB) *http.Client {
+	tr := &http.Transport{ExpectContinueTimeout: time.Minute, DisableCompression: true}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: time.Minute}
+}
+
+// pattern reads n bytes of a fixed pattern.
+func pattern(n int64) io.Reader { return io.LimitReader(endless{}, n) }
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(i)
+	}
+	return len(p), nil
+}
+
+// TestHTTPLargeBodies streams a gigabyte each way, with a length and in chunks.
+func TestHTTPLargeBodies(t *testing.T) {
+	server, _ := webServer(t)
+	addr, log := Front(t, http1.Protocol, server, never(t, http1.Protocol, "path"))
+	c := httpClient(t)
+	const size = 1 << 30
+	var before, peak runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, length := range []int64{size, -1} {
+		req, _ := http.NewRequest("POST", "http://"+addr+"/bytes?n=5", pattern(size))
+		req.ContentLength = length
+		res, err := c.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+	}
+	for _, query := range []string{"", "&chunk=1"} {
+		res, err := c.Get(fmt.Sprint("http://", addr, "/bytes?n=", size, query))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, res.Body); n != size || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		res.Body.Close()
+	}
+	runtime.ReadMemStats(&peak)
+	if grown := int64(peak.HeapSys) - int64(before.HeapSys); grown > 64<<20 {
+		t.Errorf("the heap grew by %d MB", grown>>20)
+	}
+	if n := log.Notes(); len(n) > 0 {
+		t.Errorf("notes: %q", n)
+	}
+}
+
+func TestHTTPInterimAnswersAndTrailers(t *testing.T) {
+	server, _ := webServer(t)
+	addr, _ := Front(t, http1.Protocol, server, never(t, http1.Protocol, "path"))
+	var interim []int
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		Got1xxResponse: func(code int, _ textproto.MIMEHeader) error { interim = append(interim, code); return nil },
+	})
+	req, _ := http.NewRequestWithContext(ctx, "POST", "http://"+addr+"/trailers", strings.NewReader("abc"))
+	res, err := httpClient(t).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(res.Body)
+	if string(body) != "body" || res.Trailer.Get("X-Sum") != "1234" || !slices.Equal(interim, []int{103}) {
+		t.Errorf("body %q, trailer %v, interim answers %v", body, res.Trailer, interim)
+	}
+}
+
+// rawHTTP sends text in one go and returns all that comes until the server, or
+// the relay, closes. It never closes first.
+func rawHTTP(t testing.TB, addr, text string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(30 * time.Second))
+	go io.WriteString(c, text)
+	b, err := io.ReadAll(c)
+	if err != nil {
+		t.Fatalf("%v after %q", err, b)
+	}
+	return string(b)
+}
+
+func TestHTTPPipelining(t *testing.T) {
+	server, _ := webServer(t)
+	var text strings.Builder
+	for i := range 300 {
+		fmt.Fprintf(&text, "POST /bad/%d HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcHEAD /h%d HTTP/1.1\r\nHost: a\r\n\r\n", i, i)
+	}
+	text.WriteString("GET /last HTTP/1.0\r\n\r\n")
+	addr, _ := Front(t, http1.Protocol, server, never(t, http1.Protocol, "path"))
+	equalLines(t, strings.Split(rawHTTP(t, server, text.String()), "\n"), strings.Split(rawHTTP(t, addr, text.String()), "\n"))
+
+	addr, _ = Front(t, http1.Protocol, server, intercept.Rule{Match: Match(t, http1.Protocol, "path", "/bad/*7"), Fault: httpError(503, "x")})
+	r := bufio.NewReader(strings.NewReader(rawHTTP(t, addr, text.String())))
+	for i := range 601 {
+		method, want := "POST", 200
+		if i%2 == 1 || i == 600 {
+			method = "HEAD"
+		} else if i/2%10 == 7 {
+			want = 503
+		}
+		if i == 600 {
+			method = "GET"
+		}
+		res, err := http.ReadResponse(r, &http.Request{Method: method})
+		if err != nil {
+			t.Fatal(i, err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		if res.StatusCode != want || want == 200 && method == "POST" && !strings.Contains(string(body), fmt.Sprintf("/bad/%d ", i/2)) {
+			t.Errorf("answer %d is %d %q", i, res.StatusCode, body)
+		}
+	}
+}
+
+func TestWebSocketUntouched(t *testing.T) {
+	server, _ := webServer(t)
+	addr, log := Front(t, http1.Protocol, server, never(t, http1.Protocol, "path"))
+	modules := npm(t, "ws", "ws")
+	script := `const WebSocket = require('ws');
+const ws = new WebSocket('ws://' + process.argv[2] + '/ws', { origin: 'http://x' });
+ws.on('open', () => { ws.send('hello'); ws.send('GET / HTTP/1.1\r\n\r\n'); ws.send('x'.repeat(300000)); });
+let n = 0;
+ws.on('message', m => { console.log(m.length, m.toString().slice(0, 20)); if (++n == 3) ws.close(); });
+ws.on('close', c => console.log('closed', c));
+ws.on('error', e => console.log('error', e.message));`
+	equalLines(t, node(t, modules, script, server), node(t, modules, script, addr))
+	log.Wait(t, "of the upgrade", func(ev *intercept.Event) bool { return ev.Key == "/ws" && ev.Outcome == intercept.Answered })
+
+	addr, _ = Front(t, http1.Protocol, server, intercept.Rule{Match: Match(t, http1.Protocol, "path", "/ws"), Fault: httpError(503, "")})
+	if got := node(t, modules, script, addr); got[0] != "error Unexpected server response: 503" {
+		t.Errorf("%q", got)
+	}
+}
+
+func httpError(status int, message string) intercept.Fault {
+	return intercept.Fault{Do: intercept.Answer, Reply: &protocols.Reply{Error: true, Status: status, Message: message}}
+}
+
+func httpValue(status int, v any, headers ...protocols.Attr) intercept.Fault {
+	return intercept.Fault{Do: intercept.Answer, Reply: &protocols.Reply{Status: status, Value: v, Headers: headers}}
+}
+
+func TestCurlFaults(t *testing.T) {
+	server, served := webServer(t)
+	file := filepath.Join(t.TempDir(), "upload")
+	if err := os.WriteFile(file, make([]byte, 8<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	after := func(f intercept.Fault) intercept.Fault { f.When = intercept.After; return f }
+	for _, c := range []struct {
+		name   string
+		match  []string
+		fault  intercept.Fault
+		args   []string // URL left out
+		path   string
+		want   string // curl's output contains it
+		served int64
+	}{
+		{"error", nil, httpError(0, "disk full"), nil, "/x", "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: 21\r\n\r\n{\"error\":\"disk full\"}[exit 0]", 0},
+		{"error, HEAD", nil, httpError(503, "x"), []string{"-I"}, "/x", "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n[exit 0]", 0},
+		{"error, HTTP/1.0", nil, httpError(503, "x"), []string{"--http1.0"}, "/x", "HTTP/1.0 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{\"error\":\"x\"}[exit 0]", 0},
+		{"error after", nil, after(httpError(502, "x")), []string{"-d", "a"}, "/x", "HTTP/1.1 502 Bad Gateway", 1},
+		{"error after a large answer", nil, after(httpError(502, "x")), nil, "/bytes?n=3000000&chunk=1", "Content-Length: 13\r\n\r\n{\"error\":\"x\"}[exit 0]", 1},
+		{"error after, HTTP/1.0, up to the end", nil, after(httpError(502, "x")), []string{"--http1.0"}, "/bytes?n=3000000&chunk=1", "Connection: close\r\n\r\n{\"error\":\"x\"}[exit 0]", 1},
+		{"error, Expect", nil, httpError(413, "x"), []string{"-T", file, "-H", "Expect: 100-continue", "--expect100-timeout", "30"}, "/up", "HTTP/1.1 413 Content Too Large\r\nContent-Type: application/json\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{\"error\":\"x\"}[exit 0]", 0},
+		{"error, upload on its way", nil, httpError(413, "x"), []string{"-T", file, "-H", "Expect:"}, "/up", "HTTP/1.1 413 Content Too Large", 0},
+		{"error, chunked upload", nil, httpError(413, "x"), []string{"-T", file, "-H", "Expect:", "-H", "Transfer-Encoding: chunked"}, "/up", "HTTP/1.1 413 Content Too Large", 0},
+		{"response", nil, httpValue(201, map[string]any{"id": int64(1)}, protocols.Attr{Name: "X-A", Value: "b"}), nil, "/x", "HTTP/1.1 201 Created\r\nX-A: b\r\nContent-Type: application/json\r\nContent-Length: 8\r\n\r\n{\"id\":1}[exit 0]", 0},
+		{"response without body", nil, httpValue(204, nil), nil, "/x", "HTTP/1.1 204 No Content\r\n\r\n[exit 0]", 0},
+		{"close before", nil, intercept.Fault{Do: intercept.Close}, nil, "/x", "Empty reply from server\n[exit 52]", 0},
+		{"close after", nil, after(intercept.Fault{Do: intercept.Close}), nil, "/x", "Empty reply from server\n[exit 52]", 1},
+		{"reset", nil, intercept.Fault{Do: intercept.Reset}, nil, "/x", "Connection reset by peer\n[exit 56]", 0},
+		{"cut", nil, intercept.Fault{Do: intercept.Cut, Bytes: 1000}, nil, "/bytes?n=5000", "[exit 18]", 1},
+		{"twice", nil, intercept.Fault{Do: intercept.Twice}, []string{"-d", "abc"}, "/x", "3 bytes", 2},
+		{"twice, Connection: close", nil, intercept.Fault{Do: intercept.Twice}, []string{"-d", "abc", "-H", "Connection: close"}, "/x", "Connection: close", 2},
+		{"twice, HTTP/1.0", nil, intercept.Fault{Do: intercept.Twice}, []string{"-d", "abc", "--http1.0"}, "/x", "3 bytes", 2},
+		{"the tunnel is refused", []string{"method", "connect"}, httpError(502, "x"), []string{"-p", "-x", "http://ADDR"}, "/x", "HTTP/1.1 502 Bad Gateway", 0},
+		{"path without the query", []string{"path", "/a/*"}, httpError(500, "x"), nil, "/a/b?q=c", "HTTP/1.1 500", 0},
+		{"path and query", []string{"path", "/a?q=*"}, httpError(500, "x"), nil, "/a?q=c", "HTTP/1.1 500", 0},
+		{"another query", []string{"path", "/a?q=*"}, httpError(500, "x"), nil, "/a?r=c", "HTTP/1.1 200", 1},
+		{"a query that looks like a path", []string{"path", "/a*.json"}, httpError(500, "x"), nil, "/a?f=x.json", "HTTP/1.1 200", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			addr, log := Front(t, http1.Protocol, server, intercept.Rule{Match: Match(t, http1.Protocol, c.match...), Fault: c.fault})
+			served.Store(0)
+			args := slices.Clone(c.args)
+			for i := range args {
+				args[i] = strings.ReplaceAll(args[i], "ADDR", addr)
+			}
+			got := curl(t, append(append([]string{"-i"}, args...), "http://"+addr+c.path)...)
+			if !strings.Contains(got, c.want) {
+				t.Errorf("curl printed\n%.2000s\nwhere %q is not", got, c.want)
+			}
+			if n := served.Load(); n != c.served {
+				t.Errorf("the server served %d requests and not %d", n, c.served)
+			}
+			if a := log.Tally()[0]; (a.Acted() == 0) != strings.Contains(c.want, "HTTP/1.1 200") {
+				t.Errorf("matched %d, fired %d, acted on %d", a.Matched(), a.Fired(), a.Acted())
+			}
+			if notes := log.Notes(); len(notes) > 0 {
+				t.Errorf("notes: %q", notes)
+			}
+		})
+	}
+}
+
+func TestNetHTTPFaults(t *testing.T) {
+	server, served := webServer(t)
+	once := intercept.Trigger{Prob: 1, Times: 1}
+	for _, c := range []struct {
+		name   string
+		fault  intercept.Fault
+		body   io.Reader
+		want   string // the error, or status and body
+		served int64  // of two requests
+	}{
+		{"error", httpError(429, "slow down"), nil, `429 {"error":"slow down"}`, 1},
+		{"error, Expect", httpError(403, "no"), pattern(4 << 20), `403 {"error":"no"}`, 1},
+		{"response", httpValue(0, []any{int64(1), nil}), nil, `200 [1,null]`, 1},
+		{"reset", intercept.Fault{Do: intercept.Reset}, strings.NewReader("x"), "connection reset by peer", 1},
+		{"close", intercept.Fault{Do: intercept.Close}, strings.NewReader("x"), "EOF", 1},
+		{"cut", intercept.Fault{Do: intercept.Cut, Bytes: 150}, nil, "unexpected EOF", 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			addr, _ := Front(t, http1.Protocol, server, intercept.Rule{Trigger: once, Fault: c.fault})
+			served.Store(0)
+			client := httpClient(t)
+			do := func(body io.Reader) string {
+				req, _ := http.NewRequestWithContext(context.Background(), "POST", "http://"+addr+"/bytes?n=1000", body)
+				if strings.Contains(c.name, "Expect") && body != nil {
+					req.Header.Set("Expect", "100-continue")
+				}
+				res, err := client.Do(req)
+				if err != nil {
+					return err.Error()
+				}
+				defer res.Body.Close()
+				b, err := io.ReadAll(res.Body)
+				if err != nil {
+					return err.Error()
+				}
+				return fmt.Sprintf("%d %s", res.StatusCode, b)
+			}
+			if got := do(c.body); !strings.Contains(got, c.want) {
+				t.Errorf("saw %q and not %q", got, c.want)
+			}
+			if got := do(nil); !strings.HasPrefix(got, "200 0\r\n") || len(got) != 1004 {
+				t.Errorf("then saw %q", got)
+			}
+			if n := served.Load(); n != c.served {
+				t.Errorf("the server served %d requests and not %d", n, c.served)
+			}
+		})
+	}
+}
+
+// TestHTTPClosesBehind: a client that reads up to the end gets one.
+func TestHTTPClosesBehind(t *testing.T) {
+	server, _ := webServer(t)
+	addr, _ := Front(t, http1.Protocol, server, intercept.Rule{Match: Match(t, http1.Protocol, "path", "/bad"), Fault: httpValue(200, "x")})
+	got := rawHTTP(t, addr, "GET /bad HTTP/1.0\r\n\r\n")
+	if !strings.HasSuffix(got, "Connection: close\r\n\r\nx") {
+		t.Errorf("%q", got)
+	}
+	got = rawHTTP(t, addr, "GET /good HTTP/1.1\r\nHost: a\r\n\r\nGET /bad HTTP/1.1\r\nConnection: close\r\n\r\n")
+	if !strings.HasPrefix(got, "HTTP/1.1 200 OK") || !strings.HasSuffix(got, "Connection: close\r\n\r\nx") {
+		t.Errorf("%q", got)
+	}
+}

@@ -1,0 +1,187 @@
+package proxy
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"faultbox/intercept"
+	"faultbox/protocols"
+)
+
+// decide asks the Handler about each item of x and plans what it says. The
+// mutex is held.
+func (r *relay) decide(x *exchange, items []protocols.Item) {
+	for i := range items {
+		it := &items[i]
+		r.ev = intercept.Event{
+			Conn: r.conn, From: r.link.From, To: r.link.To, Interface: r.link.Interface,
+			Proto: r.link.Protocol.Name, Op: it.Op, Key: it.Key, Text: it.Text,
+		}
+		d := r.link.Handler.Decide(&r.ev, it)
+		kept := item{seq: r.ev.Seq, at: r.ev.At, op: it.Op, key: it.Key, text: it.Text}
+		if d.Fires() {
+			kept.decision = new(d)
+		}
+		if x.items == 0 {
+			x.first = kept
+		} else {
+			x.rest = append(x.rest, kept)
+		}
+		x.items++
+	}
+	for i := x.items - len(items); i < x.items; i++ {
+		if x.item(i).decision != nil {
+			x.replan()
+			return
+		}
+	}
+}
+
+func (x *exchange) item(i int) *item {
+	if i == 0 {
+		return &x.first
+	}
+	return &x.rest[i-1]
+}
+
+// replan makes one plan of the decisions on all items: the longest delay of
+// each kind, a fate for each item, and the first end of the connection.
+func (x *exchange) replan() {
+	if x.plan == nil {
+		x.plan = &plan{}
+	}
+	p := x.plan
+	for i := range x.items {
+		d := x.item(i).decision
+		if d == nil {
+			continue
+		}
+		p.delay[intercept.Before] = max(p.delay[intercept.Before], d.DelayBefore)
+		p.delay[intercept.After] = max(p.delay[intercept.After], d.DelayAfter)
+		switch f := d.Fault; f.Do {
+		case intercept.Pass:
+		case intercept.Answer, intercept.Lose, intercept.Twice:
+			when := f.When
+			if f.Do == intercept.Twice || x.pushed {
+				when = intercept.Before
+			}
+			if len(p.fates[when]) < x.items {
+				p.fates[when] = append(p.fates[when], make([]protocols.Fate, x.items-len(p.fates[when]))...)
+			}
+			p.fates[when][i] = d.Fate()
+			p.twice = p.twice || f.Do == intercept.Twice
+		default:
+			if p.end == intercept.Pass {
+				p.end, p.when, p.bytes = f.Do, f.When, f.Bytes
+			}
+		}
+	}
+	for i, fates := range p.fates {
+		if fates != nil && len(fates) < x.items {
+			p.fates[i] = append(fates, make([]protocols.Fate, x.items-len(fates))...)
+		}
+	}
+	if p.end == intercept.Cut {
+		p.when = intercept.After
+	}
+}
+
+// report tells the Handler how each item of x ended, now.
+func (r *relay) report(x *exchange, now time.Duration) {
+	took := now - x.began
+	for i := range x.items {
+		it := x.item(i)
+		ev := intercept.Event{
+			Seq: it.seq, Conn: r.conn, At: it.at, Took: took,
+			From: r.link.From, To: r.link.To, Interface: r.link.Interface,
+			Proto: r.link.Protocol.Name, Op: it.op, Key: it.key, Text: it.text, Err: x.err,
+		}
+		if d := it.decision; d != nil {
+			ev.Decision = *d
+			ev.Rules = make([]string, len(d.Rules))
+			for i, a := range d.Rules {
+				ev.Rules[i] = a.Name
+			}
+		}
+		ev.Outcome = x.outcome(it.decision)
+		if ev.Outcome == intercept.Replaced {
+			ev.Err = code(ev.Decision.Fault.Reply)
+		}
+		r.link.Handler.Done(ev)
+	}
+}
+
+// outcome is what the client saw of an item on which d was decided.
+func (x *exchange) outcome(d *intercept.Decision) intercept.Outcome {
+	switch {
+	case x.broken:
+		return intercept.Broken
+	case d == nil || d.Fault.Do == intercept.Pass:
+		return intercept.Answered
+	}
+	when := d.Fault.When
+	switch d.Fault.Do {
+	case intercept.Twice:
+		when = intercept.Before
+	case intercept.Cut:
+		when = intercept.After
+	}
+	if x.idle[when] || x.pushed && x.idle[intercept.Before] {
+		return intercept.Untouched
+	}
+	switch d.Fault.Do {
+	case intercept.Answer:
+		if d.Fault.Reply != nil && d.Fault.Reply.Reset {
+			return intercept.WasReset
+		}
+		return intercept.Replaced
+	case intercept.Lose, intercept.Close:
+		return intercept.Dropped
+	case intercept.Twice:
+		return intercept.Doubled
+	case intercept.Reset:
+		return intercept.WasReset
+	case intercept.Cut:
+		return intercept.WasCut
+	}
+	return intercept.Untouched // not a fault of the wire
+}
+
+// code is the error code that a client reads out of a reply.
+func code(reply *protocols.Reply) string {
+	switch {
+	case reply == nil:
+		return ""
+	case reply.Code == "" && reply.Error && reply.Status != 0:
+		return strconv.Itoa(reply.Status)
+	}
+	return reply.Code
+}
+
+// note puts a message of the relay's own into the log.
+func (r *relay) note(text string) {
+	r.link.Handler.Done(intercept.Event{
+		Kind: intercept.Note, Conn: r.conn, From: r.link.From, To: r.link.To, Interface: r.link.Interface,
+		Proto: r.link.Protocol.Name, Note: text,
+	})
+}
+
+// exchanges are for reuse.
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// newExchange returns an exchange that f begins.
+func (r *relay) newExchange(f *protocols.Frame, began time.Duration) *exchange {
+	x := exchanges.Get().(*exchange)
+	x.id, x.oneway, x.began = f.ID, f.Oneway, began
+	return x
+}
+
+// free keeps x for reuse if nothing refers to it any more.
+func (r *relay) free(x *exchange) {
+	if !x.listed && !x.pending {
+		clear(x.rest)
+		*x = exchange{rest: x.rest[:0]}
+		exchanges.Put(x)
+	}
+}

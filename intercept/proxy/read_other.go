@@ -1,0 +1,5 @@
+//go:build !unix
+
+package proxy
+
+func (l *lane) tryRead(uintptr) bool { panic("unreachable: no direct reads here") }

@@ -1,0 +1,121 @@
+//go:build linux
+
+package process
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	goruntime "runtime"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"faultbox/intercept"
+	"faultbox/runtime"
+)
+
+type driver struct {
+	o       Options
+	private sync.Once
+}
+
+// New returns the driver for local programs.
+func New(o Options) runtime.Driver {
+	if o.Grace == 0 {
+		o.Grace = DefaultGrace
+	}
+	if o.Dir == "" {
+		o.Dir, _ = os.Getwd()
+	}
+	return &driver{o: o}
+}
+
+// Start implements runtime.Driver. A mistake that shows before the service
+// would run (no such program, no such user) is returned without calling gate.
+func (d *driver) Start(ctx context.Context, w runtime.World, s *runtime.Service, gate runtime.Gate) (runtime.Instance, error) {
+	cmd, err := resolve(s, w, d.o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	cgroup, err := w.Cgroup(s.Name)
+	if err != nil {
+		return nil, err
+	}
+	logs, err := openLogs(w.Dir(), s, cmd.cred)
+	if err != nil {
+		return nil, err
+	}
+	defer logs.closeOutputs()
+	if err := gate(intercept.Target{Name: s.Name, Cgroup: cgroup, NetNS: w.NetNS()}); err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	// What faultbox itself was started with beyond 0, 1 and 2 is not for services.
+	d.private.Do(func() { unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) })
+	proc, err := cmd.start(w.NetNS(), cgroup, logs)
+	if err != nil {
+		return nil, err
+	}
+	i := &instance{world: w, cgroup: cgroup, grace: d.o.Grace, proc: proc, logs: logs, exited: make(chan struct{})}
+	go i.wait()
+	return i, nil
+}
+
+// start executes the command in a cgroup and a network namespace.
+func (c *command) start(ns *os.File, cgroup string, logs *logs) (*os.Process, error) {
+	cg, err := os.Open(cgroup)
+	if err != nil {
+		return nil, fmt.Errorf("open cgroup: %w", err)
+	}
+	defer cg.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	attr := &os.ProcAttr{
+		Dir:   c.dir,
+		Env:   c.env,
+		Files: []*os.File{null, logs.stdout, logs.stderr},
+		Sys:   &syscall.SysProcAttr{Setsid: true, UseCgroupFD: true, CgroupFD: int(cg.Fd()), Credential: c.cred},
+	}
+	var proc *os.Process
+	if err := inside(ns, func() (err error) {
+		if proc, err = os.StartProcess(c.path, c.argv, attr); err != nil {
+			err = c.explain(err)
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	return proc, nil
+}
+
+// inside runs f on a locked thread in network namespace ns and brings the
+// thread home; one that cannot go home ends. What f starts is born in ns.
+func inside(ns *os.File, f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		goruntime.LockOSThread()
+		home, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			goruntime.UnlockOSThread()
+			done <- err
+			return
+		}
+		defer home.Close()
+		if err = os.NewSyscallError("setns", unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)); err == nil {
+			err = f()
+		}
+		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
+			goruntime.UnlockOSThread()
+		}
+		done <- err
+	}()
+	return <-done
+}
