@@ -21,7 +21,7 @@ demo: build ## Build, then break an orders API in eight ways (needs root)
 	@echo 'Now with a bug that it finds: $(strip $(notdir $(SUDO)) ./faultbox demo --buggy)'
 
 test: ## Run all tests; as root none is skipped for lack of it (ARGS=… for go test)
-	@.ci/deps go test
+	@.ci/deps go test drivers
 	go run .ci/test.go $(if $(STRICT),-strict) $(or $(ARGS),./...)
 
 check: ## Formatting, vet, staticcheck, and the rules of the house (imports, lengths)
@@ -38,10 +38,12 @@ generate: ## Build the BPF objects again, after a change under bpf/
 
 bench: ## Measure: direct, un-named edge, armed edge, a plain proxy
 	@.ci/deps go test
-	go test -run '^$$' -bench . ./intercept/bench
+	GOBIN=$(CURDIR)/.build go install github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0
+	go build -o .build/bench ./cmd/bench
+	$(SUDO) .build/bench -toxiproxy .build/server $(ARGS)
 
 drivers: ## Compare what real clients see, directly and through an armed edge
-	@.ci/deps go test
+	@.ci/deps go test drivers
 	go test -count=1 -v ./intercept/drivers
 
 chapter: ## Run the chapter's specs against containers

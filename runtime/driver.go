@@ -55,6 +55,10 @@ type Instance interface {
 	Err() error
 	// Tail returns the last n lines that it wrote, oldest first.
 	Tail(n int) []string
+	// Lines has fn called for every line of the streams that the service's
+	// Observe names, from the first on, from one goroutine; the last call
+	// returns before Exited is closed. It is called once at most, after Start.
+	Lines(fn func(stream, line string))
 	// Stop ends it politely (SIGTERM), then for certain. It returns when all of
 	// its processes are gone.
 	Stop(ctx context.Context) error

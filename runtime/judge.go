@@ -18,8 +18,8 @@ import (
 func judge(ctx context.Context, t *T, bodyErr error) *TestRecord {
 	rec := &TestRecord{Name: t.test.Name, Pos: t.test.Pos, Verdict: Passed}
 	rec.Events, rec.Lost = t.log.Timeline()
-	for _, a := range t.rules.Tally() {
-		rec.Faults = append(rec.Faults, faultRecord(a, rec.Events))
+	for _, group := range groups(t.rules.Tally()) {
+		rec.Faults = append(rec.Faults, faultRecord(group, rec.Events))
 	}
 	var idle []string
 	for _, f := range rec.Faults {
@@ -50,17 +50,40 @@ func judge(ctx context.Context, t *T, bodyErr error) *TestRecord {
 // ErrTimeout is the cause of a test's context that ran out.
 var ErrTimeout = errors.New("timed out")
 
-// faultRecord counts what a rule touched.
-func faultRecord(a *intercept.ActiveRule, events []intercept.Event) FaultRecord {
-	f := FaultRecord{
-		Name: a.Name, To: a.To, Rule: a.Rule.String(), Pos: a.Pos,
-		Matched: a.Matched(), Fired: a.Fired(), Acted: a.Acted(),
+// groups puts the rules together that come from one fault of the spec: a fault
+// on a service makes one for each of its interfaces, and imperative ones may
+// be armed again and again.
+func groups(rules []*intercept.ActiveRule) [][]*intercept.ActiveRule {
+	var out [][]*intercept.ActiveRule
+	at := make(map[[2]string]int)
+	for _, r := range rules {
+		key := [2]string{r.Name, r.Pos}
+		i, ok := at[key]
+		if !ok || r.Pos == "" {
+			i = len(out)
+			at[key] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], r)
+	}
+	return out
+}
+
+// faultRecord counts what the rules of one fault touched.
+func faultRecord(group []*intercept.ActiveRule, events []intercept.Event) FaultRecord {
+	first := group[0]
+	f := FaultRecord{Name: first.Name, To: first.To, Rule: first.Rule.String(), Pos: first.Pos}
+	for _, a := range group {
+		f.Matched += a.Matched()
+		f.Fired += a.Fired()
+		f.Acted += a.Acted()
 	}
 	counts := make(map[Touch]int)
 	var order []Touch
 	for i := range events {
 		ev := &events[i]
-		if ev.Outcome == intercept.Untouched || !actedBy(ev, a) {
+		a := actedBy(ev, group)
+		if a == nil || ev.Outcome == intercept.Untouched {
 			continue
 		}
 		key := Touch{Op: ev.Op, Edge: ev.Edge(), Outcome: outcome(ev, a)}
@@ -75,18 +98,19 @@ func faultRecord(a *intercept.ActiveRule, events []intercept.Event) FaultRecord 
 		f.Touched = append(f.Touched, key)
 	}
 	if f.Acted == 0 {
-		f.Why = why(a, events)
+		f.Why = why(first, f, events)
 	}
 	return f
 }
 
-func actedBy(ev *intercept.Event, a *intercept.ActiveRule) bool {
+// actedBy returns the rule of the group that acted on the event, nil if none did.
+func actedBy(ev *intercept.Event, group []*intercept.ActiveRule) *intercept.ActiveRule {
 	for _, r := range ev.Decision.Rules {
-		if r == a {
-			return true
+		if slices.Contains(group, r) {
+			return r
 		}
 	}
-	return false
+	return nil
 }
 
 // outcome says in words what a rule did to an event.
@@ -122,14 +146,14 @@ func outcome(ev *intercept.Event, a *intercept.ActiveRule) string {
 }
 
 // why explains a rule that acted on nothing, with the nearest traffic seen.
-func why(a *intercept.ActiveRule, events []intercept.Event) string {
+func why(a *intercept.ActiveRule, f FaultRecord, events []intercept.Event) string {
 	switch {
-	case a.Fired() > 0:
-		return fmt.Sprintf("struck %s, but there was nothing to act on: it had no effect", times(a.Fired()))
-	case a.Matched() > 0 && a.Trigger.Prob < 1:
-		return fmt.Sprintf("matched %s, but probability=%g struck none of them with this seed; send more traffic or use another --seed", times(a.Matched()), a.Trigger.Prob)
-	case a.Matched() > 0:
-		return fmt.Sprintf("matched %s, but its trigger (%s) was never reached", times(a.Matched()), a.Rule.String())
+	case f.Fired > 0:
+		return fmt.Sprintf("struck %s, but there was nothing to act on: it had no effect", times(f.Fired))
+	case f.Matched > 0 && a.Trigger.Prob < 1:
+		return fmt.Sprintf("matched %s, but probability=%g struck none of them with this seed; send more traffic or use another --seed", times(f.Matched), a.Trigger.Prob)
+	case f.Matched > 0:
+		return fmt.Sprintf("matched %s, but its trigger (%s) was never reached", times(f.Matched), a.Rule.String())
 	}
 	near := nearest(a, events)
 	if len(near) > 0 {

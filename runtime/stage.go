@@ -169,10 +169,27 @@ func (s *stage) start(ctx context.Context, t *T, svc *Service) (*actor, error) {
 		}
 		return nil, fmt.Errorf("start service %s: %w", svc.Name, err)
 	}
+	if len(svc.Observe) > 0 {
+		a.instance.Lines(func(stream, line string) { s.observe(svc, stream, line) })
+	}
 	s.mu.Lock()
 	s.actors[svc.Name] = a
 	s.mu.Unlock()
 	return a, nil
+}
+
+// observe files a line of a service's output that one of its observers knows.
+func (s *stage) observe(svc *Service, stream, line string) {
+	t := s.now.Load()
+	if t == nil {
+		return
+	}
+	for _, o := range svc.Observe {
+		if _, ok := o.Decode(line); ok && o.Stream == stream {
+			t.log.Add(intercept.Event{Kind: intercept.Output, To: svc.Name, Op: stream, Text: line})
+			return
+		}
+	}
 }
 
 // peers returns the interfaces that svc reaches through an edge that the test

@@ -11,7 +11,8 @@ type Stepper interface {
 	// Methods lists the steps with their parameters.
 	Methods() []Method
 	// Open returns a session with an endpoint; it may connect lazily. It is
-	// used by one step at a time and reopened after a step that failed.
+	// used by one step at a time. A session whose connection has ended makes
+	// a new one for the next step.
 	Open(ctx context.Context, e Endpoint) (Session, error)
 }
 

@@ -94,11 +94,7 @@ func (t *T) do(stepper Stepper, svc *Service, itf *Interface, method string, arg
 		}
 		s.open = open
 	}
-	resp := s.open.Do(t.ctx, method, args)
-	if !resp.OK && resp.Status == 0 { // the connection may be broken
-		s.close()
-	}
-	return resp
+	return s.open.Do(t.ctx, method, args)
 }
 
 func (t *T) session(key sessionKey) *session {

@@ -76,6 +76,7 @@ type kitInstance struct{}
 func (kitInstance) Exited() <-chan struct{}       { return nil }
 func (kitInstance) Err() error                    { return nil }
 func (kitInstance) Tail(int) []string             { return nil }
+func (kitInstance) Lines(func(string, string))    {}
 func (kitInstance) Stop(context.Context) error    { return nil }
 func (kitInstance) Close() error                  { return nil }
 func (kitInstance) Update([]intercept.Peer) error { return nil }
