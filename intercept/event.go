@@ -62,8 +62,14 @@ const (
 // Edge is one direction of dependency: traffic of one service to one interface.
 type Edge struct{ From, To, Interface string }
 
-// String returns "api → db" (the interface is named where To has several).
-func (e Edge) String() string { return e.From + " → " + e.To }
+// String returns "api → db", or "db" for what a service does by itself (a
+// system call).
+func (e Edge) String() string {
+	if e.From == e.To {
+		return e.To
+	}
+	return e.From + " → " + e.To
+}
 
 // Edge returns the edge that the event happened on.
 func (e *Event) Edge() Edge { return Edge{e.From, e.To, e.Interface} }

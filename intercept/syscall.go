@@ -104,6 +104,18 @@ func inFamily(pattern, call string) bool {
 	return false
 }
 
+// Calls returns the system calls and families that a rule names.
+func (r *Rule) Calls() (names []string) {
+	for _, t := range r.Match {
+		if r.Proto == Syscalls.Name && t.Name == "call" {
+			for name := range strings.SplitSeq(t.Pattern, "|") {
+				names = append(names, strings.TrimSpace(name))
+			}
+		}
+	}
+	return names
+}
+
 // callNeeds says what a matcher of system calls looks at.
 var callNeeds = map[string]Needs{"path": NeedsFile, "fd": NeedsFile, "files": NeedsFile, "to": NeedsPeer, "process": NeedsProcess}
 

@@ -38,7 +38,8 @@ type Worlds interface {
 }
 
 // Gate is called by a driver when a service's cgroup and namespace exist and
-// before its first instruction runs; the driver fills Cgroup and NetNS.
+// before its first instruction runs; the driver fills Cgroup, NetNS and Exec,
+// and executes what the gate has made of Exec.
 type Gate func(intercept.Target) error
 
 // Driver starts services of one source.

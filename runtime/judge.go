@@ -18,8 +18,9 @@ import (
 func judge(ctx context.Context, t *T, bodyErr error) *TestRecord {
 	rec := &TestRecord{Name: t.test.Name, Pos: t.test.Pos, Verdict: Passed}
 	rec.Events, rec.Lost = t.log.Timeline()
+	near := sights{rec.Events, t.log.glances()}
 	for _, group := range groups(t.rules.Tally()) {
-		rec.Faults = append(rec.Faults, faultRecord(group, rec.Events))
+		rec.Faults = append(rec.Faults, faultRecord(group, near))
 	}
 	var idle []string
 	for _, f := range rec.Faults {
@@ -70,8 +71,8 @@ func groups(rules []*intercept.ActiveRule) [][]*intercept.ActiveRule {
 }
 
 // faultRecord counts what the rules of one fault touched.
-func faultRecord(group []*intercept.ActiveRule, events []intercept.Event) FaultRecord {
-	first := group[0]
+func faultRecord(group []*intercept.ActiveRule, seen sights) FaultRecord {
+	first, events := group[0], seen.events
 	f := FaultRecord{Name: first.Name, To: first.To, Rule: first.Rule.String(), Pos: first.Pos}
 	for _, a := range group {
 		f.Matched += a.Matched()
@@ -98,7 +99,7 @@ func faultRecord(group []*intercept.ActiveRule, events []intercept.Event) FaultR
 		f.Touched = append(f.Touched, key)
 	}
 	if f.Acted == 0 {
-		f.Why = why(first, f, events)
+		f.Why = why(first, f, seen)
 	}
 	return f
 }
@@ -138,6 +139,14 @@ func outcome(ev *intercept.Event, a *intercept.ActiveRule) string {
 		return fmt.Sprintf("answer cut after %d bytes", a.Fault.Bytes)
 	case intercept.Twice:
 		return "done twice"
+	case intercept.Deny:
+		return "denied " + cmp.Or(ev.Err, "nothing: the process was gone")
+	case intercept.Short:
+		return fmt.Sprintf("cut short to %d bytes", a.Fault.Bytes)
+	case intercept.Lie:
+		return "lied to: it was not done"
+	case intercept.Kill:
+		return "killed the process"
 	}
 	if ev.Err != "" {
 		return a.Fault.Do.String() + " " + ev.Err
@@ -146,7 +155,8 @@ func outcome(ev *intercept.Event, a *intercept.ActiveRule) string {
 }
 
 // why explains a rule that acted on nothing, with the nearest traffic seen.
-func why(a *intercept.ActiveRule, f FaultRecord, events []intercept.Event) string {
+func why(a *intercept.ActiveRule, f FaultRecord, seen sights) string {
+	events := seen.events
 	switch {
 	case f.Fired > 0:
 		return fmt.Sprintf("struck %s, but there was nothing to act on: it had no effect", times(f.Fired))
@@ -155,7 +165,10 @@ func why(a *intercept.ActiveRule, f FaultRecord, events []intercept.Event) strin
 	case f.Matched > 0:
 		return fmt.Sprintf("matched %s, but its trigger (%s) was never reached", times(f.Matched), a.Rule.String())
 	}
-	near := nearest(a, events)
+	near := seen.nearest(a)
+	if len(near) > 0 && a.Proto == intercept.Syscalls.Name {
+		return fmt.Sprintf("matched nothing: no call like (%s). Seen there instead: %s", a.Rule.String(), strings.Join(near, "; "))
+	}
 	if len(near) > 0 {
 		return fmt.Sprintf("matched nothing: no traffic like (%s). Seen there instead: %s", a.Rule.String(), strings.Join(near, "; "))
 	}
@@ -163,6 +176,9 @@ func why(a *intercept.ActiveRule, f FaultRecord, events []intercept.Event) strin
 		if ev := &events[i]; ev.Kind == intercept.Note && ev.To == a.To {
 			return fmt.Sprintf("matched nothing: traffic to %s could not be read: %s", a.To, ev.Note)
 		}
+	}
+	if a.Proto == intercept.Syscalls.Name {
+		return fmt.Sprintf("matched nothing: %s made no call of %s while the fault was armed; does the scenario lead to one?", a.To, strings.Join(a.Calls(), ", "))
 	}
 	from := "any service"
 	if a.From != "" {
@@ -178,37 +194,67 @@ func times(n uint64) string {
 	return fmt.Sprintf("%d events", n)
 }
 
+// sights is all that happened: the timeline, and the calls that are not in it.
+type sights struct {
+	events   []intercept.Event
+	glimpsed map[sight]int
+}
+
 // nearest lists what happened where the rule looked: what satisfies most of
-// its terms first, then what was most frequent.
-func nearest(a *intercept.ActiveRule, events []intercept.Event) []string {
-	type sight struct {
-		what         string
-		score, count int
+// its terms first, then what looks most like its path, then what was most
+// frequent.
+func (s sights) nearest(a *intercept.ActiveRule) []string {
+	type near struct {
+		what               string
+		score, like, count int
 	}
-	seen := make(map[string]*sight)
-	for i := range events {
-		ev := &events[i]
-		if ev.Op == "" || ev.Proto != a.Proto || ev.To != a.To || ev.Kind != intercept.Wire && ev.Kind != intercept.Syscall {
-			continue
-		}
+	seen := make(map[string]*near)
+	note := func(ev *intercept.Event, n int) {
 		what := ev.Text
 		if what == "" {
 			what = strings.TrimSpace(ev.Op + " " + ev.Key)
 		}
 		what = fmt.Sprintf("%s (%s)", clip(what, 80), ev.Edge())
 		if seen[what] == nil {
-			seen[what] = &sight{what: what, score: a.Match.Score(&protocols.Item{Op: ev.Op, Key: ev.Key, Text: ev.Text})}
+			it := &protocols.Item{Op: ev.Op, Key: ev.Key, Text: ev.Text, Attrs: []protocols.Attr{{Name: "path", Value: ev.Key}}}
+			seen[what] = &near{what: what, score: a.Match.Score(it), like: likeness(a.Match, ev.Key)}
 		}
-		seen[what].count++
+		seen[what].count += n
 	}
-	sights := slices.SortedFunc(maps.Values(seen), func(a, b *sight) int {
-		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.count, a.count), cmp.Compare(a.what, b.what))
+	for i := range s.events {
+		ev := &s.events[i]
+		if ev.Op != "" && ev.Proto == a.Proto && ev.To == a.To && (ev.Kind == intercept.Wire || ev.Kind == intercept.Syscall) {
+			note(ev, 1)
+		}
+	}
+	for g, n := range s.glimpsed {
+		if a.Proto == intercept.Syscalls.Name && g.service == a.To {
+			note(&intercept.Event{From: g.service, To: g.service, Op: g.call, Key: g.key}, n)
+		}
+	}
+	order := slices.SortedFunc(maps.Values(seen), func(a, b *near) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.like, a.like), cmp.Compare(b.count, a.count), cmp.Compare(a.what, b.what))
 	})
 	var out []string
-	for _, s := range sights[:min(len(sights), maxSights)] {
-		out = append(out, fmt.Sprintf("%d× %s", s.count, s.what))
+	for _, n := range order[:min(len(order), maxSights)] {
+		out = append(out, fmt.Sprintf("%d× %s", n.count, n.what))
 	}
 	return out
+}
+
+// likeness counts the parts of a path pattern that are in a path.
+func likeness(m intercept.Match, path string) (n int) {
+	for _, t := range m {
+		if t.Name != "path" {
+			continue
+		}
+		for _, part := range strings.FieldsFunc(t.Pattern, func(r rune) bool { return r == '/' || r == '*' }) {
+			if strings.Contains(path, part) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // maxSights bounds how much near traffic is shown.

@@ -3,6 +3,7 @@ package runtime
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type Log struct {
 	lost   int
 	events []intercept.Event          // in the order in which they ended
 	struck map[uint64]intercept.Event // faulted and not ended yet, by Seq
+	seen   map[sight]int              // system calls that are not in the timeline
 	grown  chan struct{}              // closed when events grow; nil while nobody waits
 }
 
@@ -65,6 +67,34 @@ func (l *Log) Add(ev intercept.Event) {
 		close(l.grown)
 		l.grown = nil
 	}
+}
+
+// sight is what is remembered of a system call that no rule acted on.
+type sight struct{ service, call, key string }
+
+// maxGlances bounds how many of them are told apart.
+const maxGlances = 4096
+
+// Glance counts a system call that is not worth an event: one that a rule might
+// have acted on, so that a rule that never did can be explained.
+func (l *Log) Glance(ev intercept.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := sight{ev.To, ev.Op, ev.Key}
+	if _, ok := l.seen[s]; !ok && len(l.seen) >= maxGlances {
+		return
+	}
+	if l.seen == nil {
+		l.seen = make(map[sight]int)
+	}
+	l.seen[s]++
+}
+
+// glances returns the system calls that were counted.
+func (l *Log) glances() map[sight]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.seen)
 }
 
 // Events returns the events that have ended, in that order, and how many were

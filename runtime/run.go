@@ -23,6 +23,7 @@ type Runner struct {
 	Local       Driver // for local programs
 	Container   Driver // for images, builds and running containers; nil: not in this build
 	Interceptor intercept.Interceptor
+	Calls       intercept.Interceptor // of system calls; nil: not in this build
 	Through     Through
 	Steppers    map[string]Stepper // by protocol name
 	Sinks       []Sink

@@ -121,6 +121,9 @@ type Test struct {
 	Faults []string
 	// Dynamic: Body arms rules of its own, so every edge is intercepted.
 	Dynamic bool
+	// Calls are the system calls, and families of them, that rules and traces
+	// of a Dynamic body may be about.
+	Calls []string
 	// Traced edges are intercepted without a rule. An empty From is any service.
 	Traced []intercept.Edge
 	// Body runs the test. It ends soon after t.Context() does. A returned

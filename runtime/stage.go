@@ -32,7 +32,8 @@ type stage struct {
 type actor struct {
 	svc      *Service
 	instance Instance
-	attached intercept.Attachment // nil when no edge of it is intercepted
+	attached []intercept.Attachment // empty when nothing of it is intercepted
+	calls    []string               // the system calls of it that are watched
 	seeded   bool
 }
 
@@ -42,11 +43,16 @@ func (s *stage) Decide(ev *intercept.Event, item *protocols.Item) intercept.Deci
 	if t == nil {
 		return intercept.Decision{}
 	}
-	t.log.Open(ev)
+	if ev.Kind == intercept.Wire {
+		t.log.Open(ev)
+	}
 	if !s.armed.Load() {
 		return intercept.Decision{}
 	}
 	d := t.rules.Decide(ev, item)
+	if ev.Kind == intercept.Syscall && (d.Fires() || t.traces(ev)) {
+		t.log.Open(ev) // the others are not in the timeline
+	}
 	if d.Fires() {
 		struck := *ev
 		struck.Decision = d
@@ -63,6 +69,10 @@ func (s *stage) Done(ev intercept.Event) {
 	}
 	if ev.Outcome == intercept.Untouched {
 		t.rules.Idle(&ev.Decision)
+	}
+	if ev.Kind == intercept.Syscall && len(ev.Rules) == 0 && !t.traces(&ev) {
+		t.log.Glance(ev)
+		return
 	}
 	t.log.Add(ev)
 }
@@ -151,22 +161,10 @@ func (s *stage) start(ctx context.Context, t *T, svc *Service) (*actor, error) {
 		return nil, fmt.Errorf("start service %s: this build of faultbox cannot start services of its kind", svc.Name)
 	}
 	a := &actor{svc: svc}
-	gate := func(target intercept.Target) error {
-		target.Name = svc.Name
-		target.Peers = s.peers(t, svc)
-		if len(target.Peers) == 0 {
-			return nil
-		}
-		att, err := s.runner.Interceptor.Attach(ctx, target, s)
-		a.attached = att
-		return err
-	}
 	var err error
-	a.instance, err = driver.Start(ctx, s.world, svc, gate)
+	a.instance, err = driver.Start(ctx, s.world, svc, func(target intercept.Target) error { return s.attach(ctx, t, a, target) })
 	if err != nil {
-		if a.attached != nil {
-			a.attached.Close()
-		}
+		a.detach()
 		return nil, fmt.Errorf("start service %s: %w", svc.Name, err)
 	}
 	if len(svc.Observe) > 0 {
@@ -192,13 +190,44 @@ func (s *stage) observe(svc *Service, stream, line string) {
 	}
 }
 
-// peers returns the interfaces that svc reaches through an edge that the test
-// names. A service that is reused gets the edges of every test of the run.
-func (s *stage) peers(t *T, svc *Service) []intercept.Peer {
+// attach gets in the way of what the tests that svc is started for name.
+func (s *stage) attach(ctx context.Context, t *T, a *actor, target intercept.Target) error {
 	tests := []*Test{t.test}
-	if svc.Reuse {
+	if a.svc.Reuse {
 		tests = s.runner.selected
 	}
+	target.Name = a.svc.Name
+	target.Peers = s.peers(tests, a.svc)
+	target.Calls = callsOf(tests, a.svc)
+	for _, to := range s.runner.Spec.Services {
+		for _, itf := range to.Interfaces {
+			target.Known = append(target.Known, s.peer(to, itf))
+		}
+	}
+	var via []intercept.Interceptor
+	if len(target.Peers) > 0 {
+		via = append(via, s.runner.Interceptor)
+	}
+	if len(target.Calls) > 0 {
+		if s.runner.Calls == nil {
+			return fmt.Errorf("watch system calls: this build of faultbox cannot")
+		}
+		via = append(via, s.runner.Calls)
+	}
+	for _, i := range via {
+		att, err := i.Attach(ctx, target, s)
+		if err != nil {
+			return err
+		}
+		a.attached = append(a.attached, att)
+	}
+	a.calls = target.Calls
+	return nil
+}
+
+// peers returns the interfaces that svc reaches through an edge that one of the
+// tests names.
+func (s *stage) peers(tests []*Test, svc *Service) []intercept.Peer {
 	var peers []intercept.Peer
 	for _, to := range s.runner.Spec.Services {
 		if to == svc {
@@ -225,7 +254,7 @@ func edgeNamed(tests []*Test, from, to, itf string) bool {
 			return true
 		}
 		for _, r := range t.Rules {
-			if r.Proto != string(intercept.Syscall) && r.To == to && fits(r.From, from) && fits(r.Interface, itf) {
+			if r.Proto != intercept.Syscalls.Name && r.To == to && fits(r.From, from) && fits(r.Interface, itf) {
 				return true
 			}
 		}
@@ -301,9 +330,12 @@ func (a *actor) alive() bool {
 }
 
 func (a *actor) end(ctx context.Context) error {
-	err := a.instance.Stop(ctx)
-	if a.attached != nil {
-		err = errors.Join(err, a.attached.Close())
+	return errors.Join(a.instance.Stop(ctx), a.detach())
+}
+
+func (a *actor) detach() (err error) {
+	for _, att := range a.attached {
+		err = errors.Join(err, att.Close())
 	}
 	return err
 }

@@ -19,6 +19,7 @@ type T struct {
 	log   *Log
 
 	immune atomic.Bool // own steps are not faulted
+	tracks tracks
 
 	mu       sync.Mutex
 	sessions map[sessionKey]*session

@@ -32,7 +32,7 @@ func loads(scale float64) []load {
 	}
 	pg := func(name, unit string, read func(string, string) (float64, error), args ...string) load {
 		return load{name, unit, postgresPort, "postgres", func(port int, dir string) []string {
-			return append([]string{"pgbench", "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-U", "postgres", "-n", "-S", "--log-prefix=" + dir + "/pgbench"}, append(args, "postgres")...)
+			return append([]string{"pgbench", "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-U", "postgres", "-n", "-S"}, append(pgLog(args, dir), "postgres")...)
 		}, read}
 	}
 	n := func(full float64) string { return strconv.Itoa(int(full * scale)) }
@@ -44,6 +44,14 @@ func loads(scale float64) []load {
 		pg("pgbench -c 8 -M prepared", "tps", tps, "-c", "8", "-j", "2", "-M", "prepared", "-t", n(6000)),
 		pg("pgbench -c 1 -M prepared, p50", "µs", logMedian, "-c", "1", "-M", "prepared", "-l", "-t", n(10_000)),
 	}
+}
+
+// pgLog says where pgbench logs its transactions, if it does.
+func pgLog(args []string, dir string) []string {
+	if slices.Contains(args, "-l") {
+		args = append(slices.Clone(args), "--log-prefix="+dir+"/pgbench")
+	}
+	return args
 }
 
 // csvField reads a field of redis-benchmark's last CSV line:

@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"faultbox/cmd/faultbox/recipes"
+	"faultbox/intercept/syscalls"
 	"faultbox/protocols/all"
 	"faultbox/runtime"
 	"faultbox/runtime/spec"
@@ -50,5 +52,8 @@ func load(ctx context.Context, file string) (*runtime.Spec, error) {
 	for name, s := range steps.All() {
 		methods[name] = s.Methods()
 	}
-	return spec.Load(ctx, file, spec.Options{Protocols: all.Protocols(), Steps: methods})
+	return spec.Load(ctx, file, spec.Options{
+		Protocols: all.Protocols(), Steps: methods, Recipes: recipes.FS,
+		CheckSyscall: syscalls.Check, CheckCall: syscalls.CheckFault,
+	})
 }

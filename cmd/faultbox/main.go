@@ -12,12 +12,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"faultbox/cmd/faultbox/demo"
+	"faultbox/intercept/syscalls"
+	"faultbox/runtime"
 )
 
 // version is set by the linker.
 var version = ""
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	syscalls.Helper()
+	os.Exit(run(os.Args[1:]))
+}
 
 // run runs the command and returns its exit code.
 func run(args []string) int {
@@ -27,9 +32,13 @@ func run(args []string) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var code exitCode
+	var lacks *runtime.LacksError
 	switch {
 	case errors.As(err, &code):
 		return int(code)
+	case errors.As(err, &lacks):
+		fmt.Fprintf(os.Stderr, "faultbox: %s\n", err)
+		return runtime.NotRun.ExitCode()
 	case err != nil:
 		fmt.Fprintf(os.Stderr, "faultbox: %s\n", err)
 		return 1
@@ -65,7 +74,7 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(testCommand(), checkCommand(), demoCommand(), versionCommand())
+	root.AddCommand(testCommand(), checkCommand(), demoCommand(), recipesCommand(), versionCommand())
 	root.AddCommand(demo.Commands()...)
 	return root
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -14,15 +15,20 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"faultbox/intercept/syscalls"
 )
 
 func TestMain(m *testing.M) {
+	syscalls.Helper()
 	testscript.Main(m, map[string]func(){
-		"faultbox": main,
-		"web":      web,
-		"quitter":  func() { fmt.Println("cannot find my settings"); os.Exit(3) },
-		"sleeper":  sleeper,
-		"latin1":   func() { os.WriteFile("latin1.star", []byte("x = \"\xe9\"\n"), 0o666) },
+		"faultbox":    main,
+		"web":         web,
+		"quitter":     func() { fmt.Println("cannot find my settings"); os.Exit(3) },
+		"sleeper":     sleeper,
+		"as-nobody":   asNobody,
+		"still-there": stillThere,
+		"latin1":      func() { os.WriteFile("latin1.star", []byte("x = \"\xe9\"\n"), 0o666) },
 	})
 }
 
@@ -82,6 +88,50 @@ func sleeper() {
 	signal.Ignore(syscall.SIGTERM)
 	fmt.Println("waiting for Godot")
 	time.Sleep(time.Hour)
+}
+
+// asNobody runs this program under another name as a user without privileges,
+// from a copy that such a user can reach, and checks for exit code 4 or 0.
+func asNobody() {
+	exe, _ := os.Executable()
+	dir, err := os.MkdirTemp("/tmp", "faultbox-nobody-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	os.Chmod(dir, 0o755)
+	program := filepath.Join(dir, os.Args[1])
+	b, _ := os.ReadFile(exe)
+	os.WriteFile(program, b, 0o755)
+	spec, _ := os.ReadFile(os.Args[3])
+	os.WriteFile(filepath.Join(dir, os.Args[3]), spec, 0o644)
+	cmd := exec.Command(program, os.Args[2:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	cmd.Run()
+	if code := cmd.ProcessState.ExitCode(); code != 0 {
+		fmt.Fprintln(os.Stderr, "exit code", code)
+		os.RemoveAll(dir)
+		os.Exit(code)
+	}
+}
+
+// stillThere enters the namespace of a service named web that lives in this
+// folder and asks it for /ok.
+func stillThere() {
+	work, _ := os.Getwd()
+	procs, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, p := range procs {
+		cmdline, _ := os.ReadFile(filepath.Join(filepath.Dir(p), "cmdline"))
+		if cwd, err := os.Readlink(p); err != nil || cwd != work || !strings.HasSuffix(strings.TrimRight(string(cmdline), "\x00"), "web") {
+			continue
+		}
+		out, err := exec.Command("nsenter", "--net="+filepath.Join(filepath.Dir(p), "ns/net"), "curl", "-s", "http://localhost:8080/ok").CombinedOutput()
+		fmt.Println(string(out), err)
+		return
+	}
+	fmt.Println("no service web lives here")
+	os.Exit(1)
 }
 
 // interrupt starts a command, sends it a signal once its output has a text,

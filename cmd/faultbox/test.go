@@ -14,6 +14,7 @@ import (
 
 	"faultbox/intercept"
 	"faultbox/intercept/redirect"
+	"faultbox/intercept/syscalls"
 	"faultbox/runtime"
 	"faultbox/runtime/process"
 	"faultbox/runtime/report"
@@ -129,11 +130,13 @@ func (f *testFlags) runner(cmd *cobra.Command, s *runtime.Spec, again string) (*
 	if err := interceptor.Supported(); err != nil {
 		return nil, nil, err
 	}
+	calls := syscalls.New()
 	r := &runtime.Runner{
 		Spec:        s,
 		Worlds:      worlds,
 		Local:       process.New(process.Options{Dir: s.Dir}),
 		Interceptor: interceptor,
+		Calls:       calls,
 		Through:     through,
 		Steppers:    steps.All(),
 		Version:     programVersion(),
@@ -148,7 +151,7 @@ func (f *testFlags) runner(cmd *cobra.Command, s *runtime.Spec, again string) (*
 	if err := f.addSinks(cmd, r); err != nil {
 		return nil, nil, errors.Join(err, interceptor.Close())
 	}
-	return r, interceptor.Close, nil
+	return r, func() error { return errors.Join(interceptor.Close(), calls.Close()) }, nil
 }
 
 func (f *testFlags) addSinks(cmd *cobra.Command, r *runtime.Runner) error {

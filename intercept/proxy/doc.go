@@ -22,5 +22,5 @@
 //	fault.go     what becomes of a frame of an exchange that a rule fired on
 //	exchange.go  exchanges in flight
 //	event.go     asking the Handler, telling it how things ended
-//	tls.go       TLS below the codec
+//	tls.go       TLS below the codec; ca.go, who signs for it
 package proxy

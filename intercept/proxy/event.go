@@ -14,12 +14,10 @@ import (
 func (r *relay) decide(x *exchange, items []protocols.Item) {
 	for i := range items {
 		it := &items[i]
-		r.ev = intercept.Event{
-			Conn: r.conn, From: r.link.From, To: r.link.To, Interface: r.link.Interface,
-			Proto: r.link.Protocol.Name, Op: it.Op, Key: it.Key, Text: it.Text,
-		}
-		d := r.link.Handler.Decide(&r.ev, it)
-		kept := item{seq: r.ev.Seq, at: r.ev.At, op: it.Op, key: it.Key, text: it.Text}
+		ev := &r.asked
+		ev.Seq, ev.At, ev.Op, ev.Key, ev.Text = 0, 0, it.Op, it.Key, it.Text
+		d := r.link.Handler.Decide(ev, it)
+		kept := item{seq: ev.Seq, at: ev.At, op: it.Op, key: it.Key, text: it.Text}
 		if d.Fires() {
 			kept.decision = new(d)
 		}
@@ -71,9 +69,9 @@ func (x *exchange) replan() {
 			}
 			p.fates[when][i] = d.Fate()
 			p.twice = p.twice || f.Do == intercept.Twice
-		default:
+		case intercept.Close, intercept.Reset, intercept.Cut:
 			if p.end == intercept.Pass {
-				p.end, p.when, p.bytes = f.Do, f.When, f.Bytes
+				p.end, p.when, p.bytes = f.Do, f.When, max(f.Bytes, 0)
 			}
 		}
 	}
@@ -92,11 +90,9 @@ func (r *relay) report(x *exchange, now time.Duration) {
 	took := now - x.began
 	for i := range x.items {
 		it := x.item(i)
-		ev := intercept.Event{
-			Seq: it.seq, Conn: r.conn, At: it.at, Took: took,
-			From: r.link.From, To: r.link.To, Interface: r.link.Interface,
-			Proto: r.link.Protocol.Name, Op: it.op, Key: it.key, Text: it.text, Err: x.err,
-		}
+		ev := r.edge
+		ev.Seq, ev.At, ev.Took = it.seq, it.at, took
+		ev.Op, ev.Key, ev.Text, ev.Err = it.op, it.key, it.text, x.err
 		if d := it.decision; d != nil {
 			ev.Decision = *d
 			ev.Rules = make([]string, len(d.Rules))
@@ -161,10 +157,9 @@ func code(reply *protocols.Reply) string {
 
 // note puts a message of the relay's own into the log.
 func (r *relay) note(text string) {
-	r.link.Handler.Done(intercept.Event{
-		Kind: intercept.Note, Conn: r.conn, From: r.link.From, To: r.link.To, Interface: r.link.Interface,
-		Proto: r.link.Protocol.Name, Note: text,
-	})
+	ev := r.edge
+	ev.Kind, ev.Note = intercept.Note, text
+	r.link.Handler.Done(ev)
 }
 
 // exchanges are for reuse.

@@ -63,14 +63,15 @@ type plan struct {
 // hold keeps the frames that one side sends in an exchange until a delay is
 // over. It is guarded by relay.mu.
 type hold struct {
-	lane  *lane
-	x     *exchange
-	timer *time.Timer
-	buf   []byte
-	mid   bool // buf ends within a message
-	ready bool // when it is over, the plan's back or end is ready
-	last  bool // when it is over, this side has sent its last frame
-	over  bool
+	lane   *lane
+	x      *exchange
+	timer  *time.Timer
+	buf    []byte
+	mid    bool // buf ends within a message
+	ready  bool // when it is over, the plan's back or end is ready
+	tunnel bool // when it is over, the connection is a tunnel
+	last   bool // when it is over, this side has sent its last frame
+	over   bool
 }
 
 // gone reports whether no further frame can concern the exchange.

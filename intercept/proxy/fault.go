@@ -71,6 +71,9 @@ func (h *hold) end() {
 			l.answered(x)
 		}
 	}
+	if h.tunnel {
+		l.r.giveUp("")
+	}
 	l.kick()
 	l.r.changed.Broadcast()
 }

@@ -61,7 +61,6 @@ type lane struct {
 	ended    bool      // src has sent its last byte
 	dead     bool      // dst can't be written to
 	endless  *exchange // an answer to be cut that ends where the connection does
-	tunnels  bool      // is a tunnel once its gate is over
 	upgrades bool      // has met the frame behind which TLS begins
 	resting  bool      // waits for the opposite lane to set up TLS
 	last     ending

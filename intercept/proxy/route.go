@@ -15,10 +15,6 @@ func (l *lane) route(atEOF bool) (more bool) {
 	r := l.r
 	window := max(r.link.Protocol.Window, protocols.DefaultWindow)
 	now := r.now()
-	if l.tunnels {
-		l.tunnels = false
-		r.giveUp("")
-	}
 	for l.lo < l.hi && !l.over {
 		if r.opaque {
 			l.mid = false

@@ -46,10 +46,9 @@ func Serve(ctx context.Context, client net.Conn, l Link) error {
 		reset(client)
 		err = fmt.Errorf("dial %s for %s: %w", l.To, l.From, err)
 		if ctx.Err() == nil {
-			l.Handler.Done(intercept.Event{
-				Kind: intercept.Note, Conn: connections.Add(1), From: l.From, To: l.To, Interface: l.Interface,
-				Proto: l.Protocol.Name, Note: err.Error(),
-			})
+			ev := l.event()
+			ev.Kind, ev.Note = intercept.Note, err.Error()
+			l.Handler.Done(ev)
 		}
 		return err
 	}
@@ -59,10 +58,18 @@ func Serve(ctx context.Context, client net.Conn, l Link) error {
 	return nil
 }
 
+// event is what all events of a new connection have in common.
+func (l *Link) event() intercept.Event {
+	return intercept.Event{
+		Conn: connections.Add(1), From: l.From, To: l.To, Interface: l.Interface, Proto: l.Protocol.Name,
+	}
+}
+
 // relay is one connection.
 type relay struct {
 	link  Link
-	conn  uint64
+	edge  intercept.Event // what all events of this connection have in common
+	asked intercept.Event // the one that the Handler decides on; guarded by mu
 	start time.Time
 
 	mu        sync.Mutex
@@ -78,11 +85,11 @@ type relay struct {
 	inFlight ring        // requests
 	loose    []*exchange // pushed messages, and requests without ID
 	owed     int         // bytes of injected answers whose turn has not come
-	ev       intercept.Event
 }
 
 func newRelay(client, server net.Conn, l Link) *relay {
-	r := &relay{link: l, conn: connections.Add(1), start: time.Now(), codec: l.Protocol.New()}
+	r := &relay{link: l, edge: l.event(), start: time.Now(), codec: l.Protocol.New()}
+	r.asked = r.edge
 	r.changed.L = &r.mu
 	r.lanes[protocols.ToServer].init(r, protocols.ToServer, client, server)
 	r.lanes[protocols.ToClient].init(r, protocols.ToClient, server, client)

@@ -11,7 +11,7 @@ import (
 
 // TLS says how TLS is terminated.
 type TLS struct {
-	// CA signs what the client is shown.
+	// CA signs what the client is shown; not nil.
 	CA *CA
 	// Client is used toward the server; the name and the protocols (ALPN) that
 	// the client asks for are filled in. nil: any certificate is accepted.
@@ -73,6 +73,9 @@ func (r *relay) beginTLS() {
 	l := &r.lanes[protocols.ToServer]
 	r.mu.Unlock()
 	err := l.fill()
+	for err == nil && l.lo == l.hi {
+		err = l.fill()
+	}
 	r.mu.Lock()
 	switch {
 	case err == io.EOF: // the lane meets it again
@@ -91,7 +94,7 @@ func (r *relay) beginTLS() {
 func (l *lane) switchOver(f *protocols.Frame) {
 	switch {
 	case !f.StartTLS && l.gate != nil:
-		l.tunnels = true
+		l.gate.tunnel = true
 	case !f.StartTLS:
 		l.r.giveUp("")
 	case l.r.link.TLSConfig == nil:

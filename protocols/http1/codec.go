@@ -17,6 +17,7 @@ type codec struct {
 
 	asked    exchange // the newest request
 	answered exchange // the one whose answer came last
+	ended    bool     // a fault has told the client that the connection ends
 }
 
 // exchange is what the codec has to know of a request until it is answered.
@@ -86,6 +87,8 @@ func (c *codec) Decode(d protocols.Dir, buf []byte) (protocols.Frame, int, error
 		return protocols.Frame{}, 0, nil
 	case m.open:
 		return m.decode(buf)
+	case d == protocols.ToServer && c.ended:
+		return protocols.Frame{Raw: []byte{}}, len(buf), nil
 	case d == protocols.ToServer:
 		return c.decodeRequest(buf)
 	}

@@ -36,6 +36,7 @@ func (c *codec) answerHere(fate *protocols.Fate) []byte {
 	if !e.persists || e.waits && c.in.open {
 		closeBehind(fate)
 	}
+	c.ended = fate.Reply.Close
 	return appendAnswer(nil, fate.Reply, e)
 }
 

@@ -63,6 +63,9 @@ func check(r *protocols.Reply) error {
 	case !r.Error && r.Value != nil && r.Value != "" && bodiless(r.Status):
 		return fmt.Errorf("http status %d has no body", r.Status)
 	}
+	if r.Status >= 400 {
+		r.Code = strconv.Itoa(r.Status)
+	}
 	for _, h := range r.Headers {
 		r.Close = r.Close || strings.EqualFold(h.Name, "Connection") && strings.Contains(strings.ToLower(h.Value), "close")
 	}

@@ -65,8 +65,8 @@
 // The names are those of protocols.Reply: message= code= status= messages=
 // value=JSON header:NAME= detail:NAME=. Values are plain words or Go strings;
 // value= takes JSON without blanks, or as a Go string. The reply goes through
-// Protocol.Check first; if that sets Close or Reset, nobody hears anything of
-// what comes after the answer.
+// Protocol.Check first. Ending the connection behind a reply with Close or
+// Reset is the relay's business: a script goes on.
 //
 // # Frames
 //

@@ -22,7 +22,6 @@ type relay struct {
 	held      [2][]byte // of ours, until the message on the wire is complete
 	mid       [2]bool   // the last frame had More
 	copying   bool
-	closed    bool // behind a reply with Close or Reset
 	last      uint64
 	exchanges map[uint64]*exchange
 	open      []*exchange // not multiplexed: those whose answers are to come, in order
@@ -39,7 +38,6 @@ type exchange struct {
 	gathered []byte
 	ready    bool // the answer is ours
 	back     []byte
-	closes   bool // the connection is closed behind the answer
 }
 
 func newRelay(p *protocols.Protocol) *relay {
@@ -53,10 +51,8 @@ func (r *relay) feed(d protocols.Dir, b []byte) {
 		window = protocols.DefaultWindow
 	}
 	for len(b) > 0 && r.broken == nil {
-		if r.copying || r.closed {
-			if !r.closed {
-				r.out[d] = append(r.out[d], b...)
-			}
+		if r.copying {
+			r.out[d] = append(r.out[d], b...)
 			return
 		}
 		n := min(len(b), window-len(r.in[d]))
@@ -67,7 +63,7 @@ func (r *relay) feed(d protocols.Dir, b []byte) {
 }
 
 func (r *relay) drain(d protocols.Dir, window int) {
-	for len(r.in[d]) > 0 && !r.copying && !r.closed && r.broken == nil {
+	for len(r.in[d]) > 0 && !r.copying && r.broken == nil {
 		buf := r.in[d]
 		f, n, err := r.codec.Decode(d, buf[:len(buf):len(buf)])
 		switch {
@@ -182,9 +178,6 @@ func (r *relay) apply(d protocols.Dir, f *protocols.Frame, raw []byte, fates []p
 		return "untouched"
 	}
 	x.withhold[d] = true
-	for _, f := range fates {
-		x.closes = x.closes || f.Reply != nil && (f.Reply.Close || f.Reply.Reset)
-	}
 	r.out[d] = append(r.out[d], forward...)
 	switch {
 	case d == protocols.ToClient || r.p.Multiplexed || f.Oneway:
@@ -206,7 +199,6 @@ func (r *relay) forward(d protocols.Dir, f *protocols.Frame, raw []byte) {
 func (r *relay) finish(d protocols.Dir, f *protocols.Frame, x *exchange) {
 	if x != nil {
 		x.ended[d] = x.ended[d] || f.End
-		r.closed = r.closed || x.closes && x.ended[protocols.ToClient]
 		if i := slices.Index(r.open, x); i >= 0 && d == protocols.ToClient && !r.p.Multiplexed {
 			for _, skipped := range r.open[:i] {
 				delete(r.exchanges, skipped.id)
@@ -222,7 +214,6 @@ func (r *relay) finish(d protocols.Dir, f *protocols.Frame, x *exchange) {
 	}
 	for len(r.open) > 0 && r.open[0].ready && r.open[0].ended[protocols.ToServer] {
 		r.held[protocols.ToClient] = append(r.held[protocols.ToClient], r.open[0].back...)
-		r.closed = r.open[0].closes
 		delete(r.exchanges, r.open[0].id)
 		r.open = r.open[1:]
 	}

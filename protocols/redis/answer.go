@@ -101,6 +101,8 @@ func (c *codec) attribute(b []byte) protocols.Frame {
 		}
 	case t == '+' && c.monitoring && monitorLine(b):
 		return c.push(push{kind: "monitor"})
+	case t == '_', t == '%', t == '~', t == '#', t == ',':
+		c.proto = 3 // whatever made it so: HELLO inside MULTI, say
 	}
 	if e == nil { // such as the refusal of a connection
 		return protocols.Frame{Err: errorCode(b)}

@@ -15,18 +15,22 @@ type codec struct {
 	txns            []*transaction // those whose EXEC, DISCARD or RESET is not answered; oldest first
 	switches        int            // HELLO and RESET that are not answered
 
+	asked       exchange // the newest command
+	askedOneway bool     // it is not answered
+	askedSkip   bool     // … because of CLIENT REPLY SKIP
+
 	// The session as the server has confirmed it.
-	proto                  int // RESP version
-	channels, patterns     int // subscriptions
-	shards                 int
-	monitoring             bool
-	unheard                bool              // confirmations may come that no exchange waits for
-	rewrites               map[uint64][]byte // answers to be replaced, by ID
-	strange                map[string]*command
-	item                   [1]protocols.Item
-	keys                   []string
-	asked                  exchange // the newest command
-	askedOneway, askedSkip bool
+	proto      int // RESP version
+	channels   int // subscriptions
+	patterns   int
+	shards     int
+	monitoring bool
+	unheard    bool              // confirmations may come that no exchange waits for
+	rewrites   map[uint64][]byte // answers to be replaced, by ID
+
+	strange map[string]*command // commands that are not in the table, by name
+	item    [1]protocols.Item
+	keys    []string
 }
 
 // session is what later commands depend on.

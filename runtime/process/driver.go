@@ -49,7 +49,13 @@ func (d *driver) Start(ctx context.Context, w runtime.World, s *runtime.Service,
 		return nil, err
 	}
 	defer logs.closeOutputs()
-	if err := gate(intercept.Target{Name: s.Name, Cgroup: cgroup, NetNS: w.NetNS()}); err != nil {
+	exec := &intercept.Exec{Path: cmd.path, Argv: cmd.argv}
+	defer func() {
+		for _, f := range exec.Files {
+			f.Close()
+		}
+	}()
+	if err := gate(intercept.Target{Name: s.Name, Cgroup: cgroup, NetNS: w.NetNS(), Exec: exec}); err != nil {
 		return nil, err
 	}
 	if ctx.Err() != nil {
@@ -57,17 +63,25 @@ func (d *driver) Start(ctx context.Context, w runtime.World, s *runtime.Service,
 	}
 	// What faultbox itself was started with beyond 0, 1 and 2 is not for services.
 	d.private.Do(func() { unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) })
-	proc, err := cmd.start(w.NetNS(), cgroup, logs)
+	proc, err := cmd.start(exec, w.NetNS(), cgroup, logs)
 	if err != nil {
 		return nil, err
+	}
+	if exec.Started != nil {
+		if err := exec.Started(); err != nil {
+			proc.Kill()
+			proc.Wait()
+			return nil, cmd.explain(err)
+		}
 	}
 	i := &instance{world: w, cgroup: cgroup, grace: d.o.Grace, proc: proc, logs: logs, exited: make(chan struct{})}
 	go i.wait()
 	return i, nil
 }
 
-// start executes the command in a cgroup and a network namespace.
-func (c *command) start(ns *os.File, cgroup string, logs *logs) (*os.Process, error) {
+// start executes the command, or what was put in front of it, in a cgroup and a
+// network namespace.
+func (c *command) start(exec *intercept.Exec, ns *os.File, cgroup string, logs *logs) (*os.Process, error) {
 	cg, err := os.Open(cgroup)
 	if err != nil {
 		return nil, fmt.Errorf("open cgroup: %w", err)
@@ -81,12 +95,12 @@ func (c *command) start(ns *os.File, cgroup string, logs *logs) (*os.Process, er
 	attr := &os.ProcAttr{
 		Dir:   c.dir,
 		Env:   c.env,
-		Files: []*os.File{null, logs.stdout, logs.stderr},
+		Files: append([]*os.File{null, logs.stdout, logs.stderr}, exec.Files...),
 		Sys:   &syscall.SysProcAttr{Setsid: true, UseCgroupFD: true, CgroupFD: int(cg.Fd()), Credential: c.cred},
 	}
 	var proc *os.Process
 	if err := inside(ns, func() (err error) {
-		if proc, err = os.StartProcess(c.path, c.argv, attr); err != nil {
+		if proc, err = os.StartProcess(exec.Path, exec.Argv, attr); err != nil {
 			err = c.explain(err)
 		}
 		return err

@@ -13,6 +13,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
+	"faultbox/intercept"
 	"faultbox/protocols"
 	"faultbox/runtime"
 )
@@ -26,6 +27,10 @@ type Options struct {
 	// CheckSyscall returns nil for a system call or family that this build can
 	// fault, else an error with a suggestion. nil: it can fault none.
 	CheckSyscall func(name string) error
+	// CheckCall returns an error if a fault cannot be done to a call or family,
+	// or a warning if the call never does on its own what the fault does to it.
+	// nil: every fault is fine.
+	CheckCall func(name string, f intercept.Fault) (warning string, err error)
 	// Recipes holds what @faultbox/recipes/ stands for. nil: nothing.
 	Recipes fs.FS
 	// LoadTimeout bounds the execution of the file; 0: DefaultLoadTimeout.

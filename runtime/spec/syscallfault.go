@@ -48,7 +48,7 @@ func (l *loader) bindCall(assumption string, s *serviceValue, name string, v sta
 		faults = items
 	}
 	for _, x := range faults {
-		rule, err := x.(*faultValue).callRule(assumption, s, calls, path)
+		rule, err := x.(*faultValue).callRule(l, assumption, s, calls, path)
 		if err != nil {
 			return nil, err
 		}
@@ -60,13 +60,15 @@ func (l *loader) bindCall(assumption string, s *serviceValue, name string, v sta
 }
 
 // callRule aims a fault at the calls of a service. allow() makes no rule.
-func (f *faultValue) callRule(name string, s *serviceValue, calls, path string) (*intercept.Rule, error) {
+func (f *faultValue) callRule(l *loader, name string, s *serviceValue, calls, path string) (*intercept.Rule, error) {
 	p := intercept.Syscalls
 	switch {
 	case !slices.Contains(p.Faults, f.kind):
 		return nil, f.site.errorf("%s: it is no fault of system calls; those are %s", f.kind, enumerate(p.Faults, "and"))
 	case f.source != "":
 		return nil, f.site.problem(f.site.keyword("source"), "%s: `source` is for traffic; system calls are made by the target", f.kind)
+	case f.fault.When == intercept.After:
+		return nil, f.site.problem(f.site.keyword("when"), "%s: `when`: a system call is faulted before the kernel does it", f.kind)
 	case f.target != nil:
 		return nil, f.site.problem(f.site.keyword("target"), "%s: a fault of system calls has the target of what uses it", f.kind)
 	}
@@ -91,10 +93,31 @@ func (f *faultValue) callRule(name string, s *serviceValue, calls, path string) 
 	}
 	fault := f.fault
 	fault.Do = map[string]intercept.Do{"deny": intercept.Deny, "short": intercept.Short, "lie": intercept.Lie, "crash": intercept.Kill}[f.kind]
+	if err := f.checkCall(l, calls, fault); err != nil {
+		return nil, err
+	}
 	return &intercept.Rule{
 		Name: f.ruleName(name), Pos: f.site.String(), To: s.svc.Name, Proto: p.Name,
 		Match: append(all, match...), Trigger: f.trigger, Fault: fault,
 	}, nil
+}
+
+// checkCall refuses what cannot be done to the calls, and warns of what they
+// never do by themselves.
+func (f *faultValue) checkCall(l *loader, calls string, fault intercept.Fault) error {
+	if l.CheckCall == nil {
+		return nil
+	}
+	for name := range strings.SplitSeq(calls, "|") {
+		warning, err := l.CheckCall(name, fault)
+		if err != nil {
+			return f.site.errorf("%s: %s", f.kind, err)
+		}
+		if text := fmt.Sprintf("%s: %s", f.site, warning); warning != "" && !l.loaded && !slices.Contains(l.warnings, text) {
+			l.warnings = append(l.warnings, text)
+		}
+	}
+	return nil
 }
 
 func (f *faultValue) matches(name string) bool {

@@ -1,0 +1,118 @@
+package runtime
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"faultbox/intercept"
+)
+
+// callsOf returns the system calls of svc that the tests' rules, or bodies that
+// arm rules of their own, are about.
+func callsOf(tests []*Test, svc *Service) []string {
+	var calls []string
+	for _, t := range tests {
+		if t.Dynamic {
+			calls = append(calls, t.Calls...)
+		}
+		for i := range t.Rules {
+			if r := &t.Rules[i]; r.Proto == intercept.Syscalls.Name && r.To == svc.Name {
+				calls = append(calls, r.Calls()...)
+			}
+		}
+	}
+	slices.Sort(calls)
+	return slices.Compact(calls)
+}
+
+// tracks are the traces of system calls that are on. Reading them takes no lock.
+type tracks struct{ list atomic.Pointer[[]*track] }
+
+type track struct {
+	service string
+	calls   []string
+}
+
+// Trace puts the system calls of a service into the timeline, those that no rule
+// acts on too, until stop is called or the test ends. It fails for calls that
+// are not watched: Test.Calls did not name them.
+func (t *T) Trace(service string, calls []string) (stop func(), err error) {
+	if err := t.watches(service, calls); err != nil {
+		return nil, err
+	}
+	tr := &track{service: service}
+	for _, name := range calls {
+		tr.calls = append(tr.calls, intercept.SyscallNames(name)...)
+	}
+	t.tracks.change(func(list []*track) []*track { return append(slices.Clip(list), tr) })
+	return func() {
+		t.tracks.change(func(list []*track) []*track {
+			return slices.DeleteFunc(slices.Clone(list), func(x *track) bool { return x == tr })
+		})
+	}, nil
+}
+
+func (ts *tracks) change(f func([]*track) []*track) {
+	for {
+		old := ts.list.Load()
+		var list []*track
+		if old != nil {
+			list = *old
+		}
+		list = f(list)
+		if ts.list.CompareAndSwap(old, &list) {
+			return
+		}
+	}
+}
+
+// traces reports whether a system call is traced.
+func (t *T) traces(ev *intercept.Event) bool {
+	list := t.tracks.list.Load()
+	if list == nil {
+		return false
+	}
+	for _, tr := range *list {
+		if tr.service == ev.To && slices.Contains(tr.calls, ev.Op) {
+			return true
+		}
+	}
+	return false
+}
+
+// watches returns nil if the calls of a service can be seen.
+func (t *T) watches(service string, calls []string) error {
+	t.stage.mu.Lock()
+	a := t.stage.actors[service]
+	t.stage.mu.Unlock()
+	if a == nil {
+		return nil // not started; it will be with what the test names
+	}
+	var have []string
+	for _, name := range a.calls {
+		have = append(have, intercept.SyscallNames(name)...)
+	}
+	for _, name := range calls {
+		for _, call := range intercept.SyscallNames(name) {
+			if !slices.Contains(have, call) {
+				return fmt.Errorf("the system call %s of %s is not watched: watched are those that the spec names with =, as in %s = deny(…), or in a list of syscalls", call, service, call)
+			}
+		}
+	}
+	return nil
+}
+
+// Needs implements intercept.Scout: between tests, and while services start, no
+// system call concerns anybody.
+func (s *stage) Needs(ev *intercept.Event) intercept.Needs {
+	t := s.now.Load()
+	if t == nil || !s.armed.Load() {
+		return 0
+	}
+	needs := t.rules.Needs(ev)
+	if t.traces(ev) {
+		needs |= intercept.NeedsCall | intercept.NeedsFile | intercept.NeedsPeer
+	}
+	return needs
+}
