@@ -77,10 +77,14 @@ func (r *Rules) Tally() []*ActiveRule {
 	return append([]*ActiveRule(nil), r.tally...)
 }
 
-// Idle takes back the count of a decision whose faults had nothing to act on.
+// Idle takes back the count of a decision that had nothing to act on: of the
+// rule that was to end the exchange, while its delays did happen; or of all
+// where there were but delays.
 func (r *Rules) Idle(d *Decision) {
 	for _, a := range d.Rules {
-		a.idle.Add(1)
+		if a.Fault.Do != Pass || d.Fault.Do == Pass {
+			a.idle.Add(1)
+		}
 	}
 }
 

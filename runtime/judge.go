@@ -84,7 +84,7 @@ func faultRecord(group []*intercept.ActiveRule, seen sights) FaultRecord {
 	for i := range events {
 		ev := &events[i]
 		a := actedBy(ev, group)
-		if a == nil || ev.Outcome == intercept.Untouched {
+		if a == nil || idle(ev) && (a.Fault.Do != intercept.Pass || ev.Decision.Fault.Do == intercept.Pass) {
 			continue
 		}
 		key := Touch{Op: ev.Op, Edge: ev.Edge(), Outcome: outcome(ev, a)}

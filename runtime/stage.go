@@ -67,7 +67,7 @@ func (s *stage) Done(ev intercept.Event) {
 	if t == nil {
 		return
 	}
-	if ev.Outcome == intercept.Untouched {
+	if idle(&ev) {
 		t.rules.Idle(&ev.Decision)
 	}
 	if ev.Kind == intercept.Syscall && len(ev.Rules) == 0 && !t.traces(&ev) {
@@ -75,6 +75,12 @@ func (s *stage) Done(ev intercept.Event) {
 		return
 	}
 	t.log.Add(ev)
+}
+
+// idle reports whether what was decided for an event did not come to pass: it
+// changed nothing, or the connection ended before it could.
+func idle(ev *intercept.Event) bool {
+	return ev.Outcome == intercept.Untouched || ev.Outcome == intercept.Broken && ev.Decision.Fault.Do != intercept.Pass
 }
 
 // life notes in the timeline, and in the reports, how a service fares.

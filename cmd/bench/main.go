@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -16,7 +17,17 @@ func main() {
 	only := flag.String("only", "", "run only loads whose name contains this")
 	toxi := flag.String("toxiproxy", "", "path of a toxiproxy 2.5.0 server; empty: that column is left out")
 	scale := flag.Float64("scale", 1, "multiplies the amount of work per measurement")
+	profile := flag.String("cpuprofile", "", "write a CPU profile of this process, the relay, to this file")
 	flag.Parse()
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %s\n", err)
+			os.Exit(1)
+		}
+		pprof.StartCPUProfile(f)
+		defer pprof.StopCPUProfile()
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := bench(ctx, *rounds, *only, *toxi, *scale); err != nil {
