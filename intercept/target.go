@@ -60,3 +60,8 @@ type Attachment interface {
 	// Update replaces the list of peers for connections yet to be made.
 	Update(peers []Peer) error
 }
+
+// LacksError says what this machine lacks, and what to do about it.
+type LacksError struct{ What string }
+
+func (e *LacksError) Error() string { return e.What }

@@ -20,6 +20,12 @@ type Protocol struct {
 	Lossy bool
 	// ServerFirst: the server may speak before the client does.
 	ServerFirst bool
+	// UpgradesTLS: TLS begins inside the protocol (Frame.StartTLS), not with
+	// the first byte.
+	UpgradesTLS bool
+	// ALPN are the protocols within TLS that the codec follows. What else a
+	// client offers is not passed on if it offers one of these; nil: anything.
+	ALPN []string
 	// Window is how many unconsumed bytes the codec may ask to see at once;
 	// 0 means DefaultWindow.
 	Window int

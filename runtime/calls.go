@@ -38,7 +38,7 @@ type track struct {
 // acts on too, until stop is called or the test ends. It fails for calls that
 // are not watched: Test.Calls did not name them.
 func (t *T) Trace(service string, calls []string) (stop func(), err error) {
-	if err := t.watches(service, calls); err != nil {
+	if err := t.Watches(service, calls); err != nil {
 		return nil, err
 	}
 	tr := &track{service: service}
@@ -81,8 +81,9 @@ func (t *T) traces(ev *intercept.Event) bool {
 	return false
 }
 
-// watches returns nil if the calls of a service can be seen.
-func (t *T) watches(service string, calls []string) error {
+// Watches returns nil if the calls of a service can be seen: a rule about others
+// would never match.
+func (t *T) Watches(service string, calls []string) error {
 	t.stage.mu.Lock()
 	a := t.stage.actors[service]
 	t.stage.mu.Unlock()
@@ -96,7 +97,7 @@ func (t *T) watches(service string, calls []string) error {
 	for _, name := range calls {
 		for _, call := range intercept.SyscallNames(name) {
 			if !slices.Contains(have, call) {
-				return fmt.Errorf("the system call %s of %s is not watched: watched are those that the spec names with =, as in %s = deny(…), or in a list of syscalls", call, service, call)
+				return fmt.Errorf("`%s` of %s is not watched: write its name where the spec can be seen to use it, as in `%s = deny(…)` or `syscalls = [\"%s\"]`", call, service, call, call)
 			}
 		}
 	}

@@ -27,6 +27,7 @@ type Runner struct {
 	Through     Through
 	Steppers    map[string]Stepper // by protocol name
 	Sinks       []Sink
+	CA          []byte // certificate (PEM) that the proxy signs with; nil: TLS is not looked into
 
 	Version string
 	Seed    uint64
@@ -240,9 +241,7 @@ func (w *worker) unable(ctx context.Context, t *T, err error) *TestRecord {
 }
 
 // LacksError says that this machine lacks something a test needs.
-type LacksError struct{ What string }
-
-func (e *LacksError) Error() string { return e.What }
+type LacksError = intercept.LacksError
 
 // leave ends the test's services, and the world unless a later test reuses it.
 func (w *worker) leave(ctx context.Context, rec *TestRecord) error {

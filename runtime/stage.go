@@ -167,8 +167,11 @@ func (s *stage) start(ctx context.Context, t *T, svc *Service) (*actor, error) {
 		return nil, fmt.Errorf("start service %s: this build of faultbox cannot start services of its kind", svc.Name)
 	}
 	a := &actor{svc: svc}
-	var err error
-	a.instance, err = driver.Start(ctx, s.world, svc, func(target intercept.Target) error { return s.attach(ctx, t, a, target) })
+	told, err := s.trusting(s.testsOf(t, svc), svc)
+	if err != nil {
+		return nil, err
+	}
+	a.instance, err = driver.Start(ctx, s.world, told, func(target intercept.Target) error { return s.attach(ctx, t, a, target) })
 	if err != nil {
 		a.detach()
 		return nil, fmt.Errorf("start service %s: %w", svc.Name, err)
@@ -196,12 +199,17 @@ func (s *stage) observe(svc *Service, stream, line string) {
 	}
 }
 
+// testsOf returns the tests that svc is started for.
+func (s *stage) testsOf(t *T, svc *Service) []*Test {
+	if svc.Reuse {
+		return s.runner.selected
+	}
+	return []*Test{t.test}
+}
+
 // attach gets in the way of what the tests that svc is started for name.
 func (s *stage) attach(ctx context.Context, t *T, a *actor, target intercept.Target) error {
-	tests := []*Test{t.test}
-	if a.svc.Reuse {
-		tests = s.runner.selected
-	}
+	tests := s.testsOf(t, a.svc)
 	target.Name = a.svc.Name
 	target.Peers = s.peers(tests, a.svc)
 	target.Calls = callsOf(tests, a.svc)
@@ -249,7 +257,7 @@ func (s *stage) peers(tests []*Test, svc *Service) []intercept.Peer {
 }
 
 func (s *stage) peer(svc *Service, itf *Interface) intercept.Peer {
-	return intercept.Peer{To: svc.Name, Interface: itf.Name, Protocol: itf.Protocol, TLS: itf.TLS, Addr: s.world.Peer(svc, itf)}
+	return intercept.Peer{To: svc.Name, Interface: itf.Name, Protocol: itf.Protocol, TLS: itf.TLS && !itf.Protocol.UpgradesTLS, Addr: s.world.Peer(svc, itf)}
 }
 
 // edgeNamed reports whether any of the tests has a rule or a trace on the edge.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -26,6 +27,7 @@ func TestMain(m *testing.M) {
 		"web":         web,
 		"quitter":     func() { fmt.Println("cannot find my settings"); os.Exit(3) },
 		"sleeper":     sleeper,
+		"make-certs":  makeCerts,
 		"as-nobody":   asNobody,
 		"still-there": stillThere,
 		"latin1":      func() { os.WriteFile("latin1.star", []byte("x = \"\xe9\"\n"), 0o666) },
@@ -71,13 +73,29 @@ func web() {
 		}
 		fmt.Fprint(w, v)
 	})
+	mux.HandleFunc("GET /via", func(w http.ResponseWriter, r *http.Request) {
+		resp, err := http.Get(os.Getenv("BACKEND"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		defer resp.Body.Close()
+		w.WriteHeader(resp.StatusCode)
+		io.Copy(w, resp.Body)
+	})
 	mux.HandleFunc("GET /die", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "1000")
 		fmt.Fprint(w, "half an ans")
 		w.(http.Flusher).Flush()
 		os.Exit(1)
 	})
-	if err := http.ListenAndServe(":"+os.Getenv("PORT"), mux); err != nil {
+	listen := func() error { return http.ListenAndServe(":"+os.Getenv("PORT"), mux) }
+	if dir := os.Getenv("CERTS"); dir != "" {
+		listen = func() error {
+			return http.ListenAndServeTLS(":"+os.Getenv("PORT"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), mux)
+		}
+	}
+	if err := listen(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"faultbox/intercept"
+	"faultbox/intercept/proxy"
 	"faultbox/intercept/redirect"
 	"faultbox/intercept/syscalls"
 	"faultbox/runtime"
@@ -126,7 +127,12 @@ func (f *testFlags) runner(cmd *cobra.Command, s *runtime.Spec, again string) (*
 	if err := worlds.Sweep(); err != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "faultbox: %s\n", err)
 	}
+	ca, err := proxy.NewCA()
+	if err != nil {
+		return nil, nil, err
+	}
 	interceptor := redirect.New()
+	interceptor.TLS = &proxy.TLS{CA: ca}
 	if err := interceptor.Supported(); err != nil {
 		return nil, nil, err
 	}
@@ -137,7 +143,8 @@ func (f *testFlags) runner(cmd *cobra.Command, s *runtime.Spec, again string) (*
 		Local:       process.New(process.Options{Dir: s.Dir}),
 		Interceptor: interceptor,
 		Calls:       calls,
-		Through:     through,
+		Through:     stepProxy{interceptor.TLS}.through,
+		CA:          ca.PEM(),
 		Steppers:    steps.All(),
 		Version:     programVersion(),
 		Seed:        f.seed,

@@ -8,9 +8,12 @@ import (
 	"faultbox/intercept/proxy"
 )
 
+// stepProxy relays the test's own steps.
+type stepProxy struct{ tls *proxy.TLS }
+
 // through connects a step of the test to a peer through the same proxy that
 // services go through: a loopback pair of sockets whose far end is relayed.
-func through(ctx context.Context, from string, peer intercept.Peer, h intercept.Handler, dial func(context.Context) (net.Conn, error)) (net.Conn, error) {
+func (p stepProxy) through(ctx context.Context, from string, peer intercept.Peer, h intercept.Handler, dial func(context.Context) (net.Conn, error)) (net.Conn, error) {
 	upstream, err := dial(ctx) // so that a refused connection is refused here too
 	if err != nil {
 		return nil, err
@@ -21,7 +24,7 @@ func through(ctx context.Context, from string, peer intercept.Peer, h intercept.
 		return nil, err
 	}
 	link := proxy.Link{
-		From: from, To: peer.To, Interface: peer.Interface, Protocol: peer.Protocol, TLS: peer.TLS, Handler: h,
+		From: from, To: peer.To, Interface: peer.Interface, Protocol: peer.Protocol, TLS: peer.TLS, TLSConfig: p.tls, Handler: h,
 		Dial: func(context.Context) (net.Conn, error) { return upstream, nil },
 	}
 	go proxy.Serve(context.WithoutCancel(ctx), far, link)

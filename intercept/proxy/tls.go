@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 
 	"faultbox/protocols"
 )
@@ -19,15 +20,16 @@ type TLS struct {
 }
 
 // handshake speaks TLS with the client, and with the server what the client
-// asked for. The connections that it returns take over those given.
-func (t *TLS) handshake(client, server net.Conn) (c, s *tls.Conn, err error) {
+// asked for, less those ALPN names that the codec does not follow. The
+// connections that it returns take over those given.
+func (t *TLS) handshake(client, server net.Conn, follows []string) (c, s *tls.Conn, err error) {
 	var serverErr error
 	asked := func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		up := &tls.Config{InsecureSkipVerify: true}
 		if t.Client != nil {
 			up = t.Client.Clone()
 		}
-		up.NextProtos = hello.SupportedProtos
+		up.NextProtos = offer(hello.SupportedProtos, follows)
 		if hello.ServerName != "" {
 			up.ServerName = hello.ServerName
 		}
@@ -89,6 +91,16 @@ func (r *relay) beginTLS() {
 	}
 }
 
+// offer returns those of the client's protocols that the codec follows, or all
+// of them where it follows none.
+func offer(client, follows []string) []string {
+	both := slices.DeleteFunc(slices.Clone(client), func(name string) bool { return !slices.Contains(follows, name) })
+	if len(both) == 0 {
+		return client
+	}
+	return both
+}
+
 // switchOver follows a frame after which the connection carries TLS, or
 // something that its protocol does not speak.
 func (l *lane) switchOver(f *protocols.Frame) {
@@ -134,7 +146,7 @@ func (r *relay) startTLS() {
 	up, down := &r.lanes[protocols.ToServer], &r.lanes[protocols.ToClient]
 	client, server := up.unread(), down.unread()
 	r.mu.Unlock()
-	c, s, err := r.link.TLSConfig.handshake(client, server)
+	c, s, err := r.link.TLSConfig.handshake(client, server, r.link.Protocol.ALPN)
 	r.mu.Lock()
 	if err != nil {
 		if !r.stopped {

@@ -16,6 +16,9 @@ import (
 // per process is enough: it loads the programs once, whatever the number of
 // targets and of worlds. Its methods may be called by many goroutines at once.
 type Interceptor struct {
+	// TLS is terminated like this; nil: it is relayed unread. Set before use.
+	TLS *proxy.TLS
+
 	serve func(context.Context, net.Conn, proxy.Link) error
 
 	mu     sync.Mutex
@@ -51,7 +54,7 @@ func (i *Interceptor) Attach(ctx context.Context, t intercept.Target, h intercep
 	if err != nil {
 		return nil, fmt.Errorf("intercept %s: %w", t.Name, explain(err))
 	}
-	a, err := attach(ctx, k, t, h, i.serve)
+	a, err := attach(ctx, k, t, h, i.relay)
 	if err != nil {
 		return nil, fmt.Errorf("intercept %s: %w", t.Name, err)
 	}
@@ -85,4 +88,10 @@ func (i *Interceptor) load() (*kernel, error) {
 	}
 	i.kernel = k
 	return k, nil
+}
+
+// relay serves a redirected connection.
+func (i *Interceptor) relay(ctx context.Context, client net.Conn, l proxy.Link) error {
+	l.TLSConfig = i.TLS
+	return i.serve(ctx, client, l)
 }

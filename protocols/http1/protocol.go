@@ -14,6 +14,7 @@ var Protocol = &protocols.Protocol{
 	Name: "http",
 	Doc:  "HTTP/1.1 and HTTP/1.0",
 	Port: 80,
+	ALPN: []string{"http/1.1", "http/1.0"},
 	Fields: map[string]protocols.Field{
 		"method":  protocols.OpField,
 		"path":    {Of: "key", Pick: pick},

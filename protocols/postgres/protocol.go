@@ -18,9 +18,10 @@ var Protocol = &protocols.Protocol{
 		"method": protocols.OpField,
 		"key":    protocols.KeyField,
 	},
-	Faults: []string{"error", "delay", "drop", "duplicate", "truncate", "reset"},
-	Check:  check,
-	New:    func() protocols.Codec { return newCodec() },
+	Faults:      []string{"error", "delay", "drop", "duplicate", "truncate", "reset"},
+	UpgradesTLS: true,
+	Check:       check,
+	New:         func() protocols.Codec { return newCodec() },
 }
 
 // check validates and completes an error: Code becomes a SQLSTATE, Message is

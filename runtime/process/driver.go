@@ -50,11 +50,7 @@ func (d *driver) Start(ctx context.Context, w runtime.World, s *runtime.Service,
 	}
 	defer logs.closeOutputs()
 	exec := &intercept.Exec{Path: cmd.path, Argv: cmd.argv}
-	defer func() {
-		for _, f := range exec.Files {
-			f.Close()
-		}
-	}()
+	defer closeAll(exec)
 	if err := gate(intercept.Target{Name: s.Name, Cgroup: cgroup, NetNS: w.NetNS(), Exec: exec}); err != nil {
 		return nil, err
 	}
@@ -67,6 +63,7 @@ func (d *driver) Start(ctx context.Context, w runtime.World, s *runtime.Service,
 	if err != nil {
 		return nil, err
 	}
+	closeAll(exec)
 	if exec.Started != nil {
 		if err := exec.Started(); err != nil {
 			proc.Kill()
@@ -77,6 +74,14 @@ func (d *driver) Start(ctx context.Context, w runtime.World, s *runtime.Service,
 	i := &instance{world: w, cgroup: cgroup, grace: d.o.Grace, proc: proc, logs: logs, exited: make(chan struct{})}
 	go i.wait()
 	return i, nil
+}
+
+// closeAll closes what is for the program alone. It may be called again.
+func closeAll(exec *intercept.Exec) {
+	for _, f := range exec.Files {
+		f.Close()
+	}
+	exec.Files = nil
 }
 
 // start executes the command, or what was put in front of it, in a cgroup and a

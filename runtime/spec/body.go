@@ -23,6 +23,7 @@ type action struct {
 
 	monitors []*monitor
 	started  []*started
+	traced   []*started
 }
 
 const actionKey = "faultbox.action"

@@ -43,6 +43,9 @@ func (l *loader) test(d *testDecl) *runtime.Test {
 		t.Dynamic = t.Dynamic || l.uses.reaches(fn, imperative)
 		watched = watched || l.uses.reaches(fn, observing)
 	}
+	if t.Dynamic {
+		t.Calls = l.namedCalls()
+	}
 	if watched {
 		for _, s := range l.services {
 			for _, itf := range s.svc.Interfaces {

@@ -42,7 +42,13 @@ func (l *loader) arm(c *call, params ...param) (target starlark.Value, disarm fu
 	if err != nil {
 		return nil, nil, err
 	}
-	return fl.target, actionOf(c.thread).t.Arm(rules...), nil
+	t := actionOf(c.thread).t
+	for i := range rules {
+		if err := t.Watches(rules[i].To, rules[i].Calls()); err != nil {
+			return nil, nil, c.errorf("%s", err)
+		}
+	}
+	return fl.target, t.Arm(rules...), nil
 }
 
 // faultRun is fault(…) and fault_all(…): the faults are armed while run runs.
@@ -90,41 +96,6 @@ func (l *loader) faultStop(c *call) (starlark.Value, error) {
 	}
 	a.started = kept
 	return starlark.None, nil
-}
-
-// trace observes without faulting. Traffic is in the timeline of every test
-// that names this builtin; system calls cannot be traced yet.
-func (l *loader) trace(c *call) (starlark.Value, error) {
-	var target starlark.Value
-	var calls []string
-	var run starlark.Callable
-	params := []param{
-		required("target", toTarget(&target)),
-		keyword("syscalls", toList(func(v starlark.Value) error {
-			var name string
-			err := toWord(&name)(v)
-			calls = append(calls, name)
-			return err
-		})),
-	}
-	if c.name == "trace" {
-		params = append(params, param{name: "run", set: toCallable(&run, 0), required: true, keyword: true})
-	}
-	if err := c.unpack(params, nil, nil); err != nil {
-		return nil, err
-	}
-	if len(calls) > 0 {
-		return nil, c.site.problem(c.site.keyword("syscalls"), "%s: `syscalls`: not supported by this build of faultbox", c.name)
-	}
-	if run == nil {
-		return starlark.None, nil
-	}
-	return starlark.Call(c.thread, run, nil, nil)
-}
-
-func (l *loader) traceStop(c *call) (starlark.Value, error) {
-	var target starlark.Value
-	return starlark.None, c.unpack([]param{optional("target", toTarget(&target))}, nil, nil)
 }
 
 // parallel calls functions at the same time and returns their results in order.

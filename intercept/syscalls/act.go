@@ -1,0 +1,75 @@
+//go:build linux
+
+package syscalls
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"faultbox/intercept"
+)
+
+const proceed = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
+
+// act carries a verdict out.
+func (s *supervisor) act(v *verdict) {
+	f := v.ev.Decision.Fault
+	switch f.Do {
+	case intercept.Deny:
+		v.ev.Err = ErrnoName(f.Errno)
+		s.conclude(v, response{err: -int32(f.Errno)}, intercept.Denied)
+	case intercept.Lie:
+		n, ok := s.claim(v)
+		if !ok {
+			s.conclude(v, response{flags: proceed}, intercept.Untouched)
+			return
+		}
+		s.conclude(v, response{val: n}, intercept.LiedTo)
+	case intercept.Short:
+		if v.slot < 0 {
+			v.slot = s.arena.put(v.n.id)
+		}
+		go s.shorten(v, f.Bytes)
+	case intercept.Kill:
+		s.kill(v)
+	default:
+		s.conclude(v, response{flags: proceed}, intercept.Answered)
+	}
+}
+
+// conclude answers a call and tells how it ended.
+func (s *supervisor) conclude(v *verdict, r response, how intercept.Outcome) {
+	r.id = v.n.id
+	err := s.l.send(r)
+	s.arena.drop(v.slot)
+	v.slot = -1
+	if errors.Is(err, unix.ENOENT) {
+		if s.fragile {
+			s.mu.Lock()
+			s.broken[v.n.tid] = v
+			s.mu.Unlock()
+			return
+		}
+		v.ev.Err, how = "", intercept.Broken
+	}
+	s.tell(v, how)
+}
+
+func (s *supervisor) tell(v *verdict, how intercept.Outcome) {
+	v.ev.Outcome = how
+	v.ev.Took = time.Since(v.since)
+	s.handler.Done(v.ev)
+}
+
+// kill ends the process that makes the call: it never happens.
+func (s *supervisor) kill(v *verdict) {
+	if !s.l.valid(v.n.id) || unix.Kill(int(v.n.tid), unix.SIGKILL) != nil {
+		s.conclude(v, response{flags: proceed}, intercept.Broken)
+		return
+	}
+	s.arena.drop(v.slot)
+	v.slot = -1
+	s.tell(v, intercept.Killed)
+}

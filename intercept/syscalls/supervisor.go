@@ -1,0 +1,250 @@
+//go:build linux
+
+package syscalls
+
+import (
+	"errors"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"faultbox/intercept"
+	"faultbox/protocols"
+)
+
+// supervisor answers the calls of one service. One thread receives and decides
+// (more are slower: the kernel hands the processor straight to it); what takes
+// time goes on beside it.
+type supervisor struct {
+	name    string
+	handler intercept.Scout
+	known   []intercept.Peer
+	cgroup  string
+	l       listener
+	arena   *arena
+	poll    bool // the kernel's receive cannot be ended: poll before it
+	fragile bool // signal handlers interrupt calls that wait here (before Linux 5.19)
+	bound   bool // the processes gave up the privileges of setuid programs
+
+	begun   func() bool // reports whether the program executes; nil once it does
+	passing atomic.Bool // closed: let everything happen
+	tid     atomic.Int64
+	done    chan struct{} // the thread has ended
+
+	mu      sync.Mutex
+	pending map[*verdict]struct{} // delayed
+	peers   map[string]netAddr    // by socket: whom it was connected to
+	broken  map[uint32]*verdict   // by thread: decided, then interrupted (before Linux 5.19)
+
+	// Of the thread, between two calls.
+	ev    intercept.Event
+	item  protocols.Item
+	attrs [8]protocols.Attr
+	look  looker
+}
+
+// verdict is a decision that waits to be carried out.
+type verdict struct {
+	n     notification
+	ev    intercept.Event
+	since time.Time
+	slot  int
+	timer *time.Timer
+}
+
+// run serves until the last process with the filter is gone.
+func (s *supervisor) run() {
+	runtime.LockOSThread() // never unlocked: the thread ends with us
+	defer close(s.done)
+	s.tid.Store(int64(unix.Gettid()))
+	head := s.arena.head()
+	for {
+		if s.poll {
+			s.l.await()
+		}
+		err := s.l.receive(head)
+		switch {
+		case err == nil:
+			s.handle(head)
+			head.id = 0
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ENOENT):
+			if s.l.deserted() {
+				return
+			}
+		default:
+			return
+		}
+	}
+}
+
+// handle decides on a call and answers it, or sees to it that it is answered.
+func (s *supervisor) handle(n *notification) {
+	name := s.translate(n)
+	if s.passing.Load() || s.begun != nil && !s.hasBegun() {
+		s.l.pass(n.id)
+		return
+	}
+	switch name {
+	case "execve", "execveat", "seccomp":
+		s.explain(n, name)
+	case "connect":
+		s.look.tid = n.tid
+		s.remember(n)
+	}
+	ev := &s.ev
+	*ev = intercept.Event{Kind: intercept.Syscall, From: s.name, To: s.name, Proto: intercept.Syscalls.Name, Op: name}
+	needs := s.handler.Needs(ev)
+	if needs == 0 {
+		s.l.pass(n.id)
+		return
+	}
+	start := time.Now()
+	s.inspect(n, name, needs)
+	if needs > intercept.NeedsCall && !s.l.valid(n.id) {
+		return // whoever called is dead, and what was read may be another's
+	}
+	if old := s.interrupted(n); old != nil {
+		s.act(old)
+		return
+	}
+	ev.Decision = s.handler.Decide(ev, &s.item)
+	if !ev.Decision.Fires() {
+		s.l.pass(n.id)
+		ev.Took = time.Since(start)
+		s.handler.Done(*ev)
+		return
+	}
+	for _, r := range ev.Decision.Rules {
+		ev.Rules = append(ev.Rules, r.Name)
+	}
+	v := &verdict{n: *n, ev: *ev, since: start, slot: -1}
+	if delay := ev.Decision.DelayBefore + ev.Decision.DelayAfter; delay > 0 {
+		s.postpone(v, delay)
+		return
+	}
+	s.act(v)
+}
+
+// hasBegun asks whether the program executes by now.
+func (s *supervisor) hasBegun() bool {
+	if !s.begun() {
+		return false
+	}
+	s.begun = nil
+	return true
+}
+
+// translate returns the name of a call and turns the arguments of socketcall(2)
+// into those of the call behind it.
+func (s *supervisor) translate(n *notification) string {
+	a := machine()
+	if n.arch != a.audit {
+		if a = compat(); a == nil || n.arch != a.audit {
+			return "call " + strconv.Itoa(int(n.nr))
+		}
+	}
+	name := a.call(int(n.nr))
+	if name != "socketcall" {
+		return name
+	}
+	which := n.args[0]
+	if which == 0 || which >= uint64(len(socketcalls)) {
+		return name
+	}
+	var words [6]uint32
+	if !s.look.words(n.tid, n.args[1], words[:]) {
+		return name
+	}
+	for i, w := range words {
+		n.args[i] = uint64(w)
+	}
+	return socketcalls[which]
+}
+
+// postpone carries a verdict out later.
+func (s *supervisor) postpone(v *verdict, delay time.Duration) {
+	v.slot = s.arena.put(v.n.id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending[v] = struct{}{}
+	v.timer = time.AfterFunc(delay, func() {
+		if s.take(v) {
+			s.act(v)
+		}
+	})
+}
+
+// take removes a postponed verdict; false: somebody else has.
+func (s *supervisor) take(v *verdict) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.pending[v]
+	delete(s.pending, v)
+	return ok
+}
+
+// interrupted returns the decision on a call that a signal handler interrupted
+// before it was answered, when the kernel makes that call again: it is one call
+// still.
+func (s *supervisor) interrupted(n *notification) *verdict {
+	if !s.fragile {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.broken[n.tid]
+	delete(s.broken, n.tid)
+	if v == nil || v.n.nr != n.nr || v.n.args != n.args || v.n.ip != n.ip {
+		return nil
+	}
+	v.n.id = n.id
+	return v
+}
+
+// close lets everything happen from now on: what is delayed goes on at once,
+// and what is decided is not carried out. It returns when the thread has
+// ended, or soon if processes live that still need it: then it ends with them.
+func (s *supervisor) close() {
+	s.passing.Store(true)
+	s.mu.Lock()
+	pending := s.pending
+	s.pending = make(map[*verdict]struct{})
+	broken := s.broken
+	s.broken = make(map[uint32]*verdict)
+	s.mu.Unlock()
+	for v := range pending {
+		v.timer.Stop()
+		s.conclude(v, response{flags: proceed}, intercept.Untouched)
+	}
+	for _, v := range broken {
+		s.tell(v, intercept.Broken)
+	}
+	if s.await(20 * time.Millisecond) {
+		return
+	}
+	go s.await(0)
+}
+
+// await waits for the thread to end, for limit at most if there is one. On
+// kernels that do not wake it when the last process is gone, it does.
+func (s *supervisor) await(limit time.Duration) bool {
+	for wait, began := time.Millisecond, time.Now(); ; wait = min(2*wait, time.Second) {
+		if s.l.deserted() {
+			unix.Tgkill(unix.Getpid(), int(s.tid.Load()), unix.SIGURG)
+		}
+		select {
+		case <-s.done:
+			unix.Close(int(s.l))
+			s.arena.close()
+			return true
+		case <-time.After(wait):
+			if limit > 0 && time.Since(began) > limit {
+				return false
+			}
+		}
+	}
+}
