@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,11 +122,15 @@ func (c *Console) reason(b *strings.Builder, r *runtime.TestRecord) {
 	for _, l := range lines[1:] {
 		fmt.Fprintf(b, "    %s\n", l)
 	}
-	if r.FailPos != "" {
-		fmt.Fprintf(b, "      at %s\n", r.FailPos)
+	at, callers := r.FailPos, r.Stack
+	if n := len(callers); n > 0 && strings.HasPrefix(callers[n-1], at) {
+		at, callers = callers[n-1], callers[:n-1] // the same place, with its function
 	}
-	for _, s := range r.Stack {
-		fmt.Fprintf(b, "      %s\n", s)
+	if at != "" {
+		fmt.Fprintf(b, "      at %s\n", at)
+	}
+	for _, s := range slices.Backward(callers) {
+		fmt.Fprintf(b, "      called from %s\n", s)
 	}
 }
 
@@ -167,9 +172,7 @@ func affected(r *runtime.TestRecord) []intercept.Event {
 			out = append(out, ev)
 		}
 	}
-	for i, j := 0, len(out)-1; i < j; i, j = i+1, j-1 {
-		out[i], out[j] = out[j], out[i]
-	}
+	slices.Reverse(out)
 	return out
 }
 
