@@ -44,7 +44,8 @@ struct rule_key {
 struct rule {
 	__be16 listener; /* port on 127.0.0.1 and [::1] */
 	__u8 local;      /* the destination is in the client's own namespace */
-	__u8 pad;
+	__u8 known;      /* netns says in which one it is */
+	__s32 netns;     /* id that the client's namespace has for it; -1: itself */
 };
 
 struct {
@@ -140,8 +141,8 @@ static __always_inline struct rule *find(struct bpf_sock_addr *ctx, const struct
 	return bpf_map_lookup_elem(&rules, &key);
 }
 
-/* Whether a socket of this namespace would take the connection. */
-static __always_inline int listening(struct bpf_sock_addr *ctx, const struct endpoint *to)
+/* Whether a socket of the destination's namespace would take the connection. */
+static __always_inline int listening(struct bpf_sock_addr *ctx, const struct endpoint *to, __s32 netns)
 {
 	struct bpf_sock_tuple t = {};
 	struct bpf_sock *sk;
@@ -149,11 +150,11 @@ static __always_inline int listening(struct bpf_sock_addr *ctx, const struct end
 	if (is_mapped(to)) {
 		t.ipv4.daddr = to->ip[3];
 		t.ipv4.dport = to->port;
-		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv4), netns, 0);
 	} else {
 		__builtin_memcpy(t.ipv6.daddr, to->ip, sizeof(t.ipv6.daddr));
 		t.ipv6.dport = to->port;
-		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
+		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv6), netns, 0);
 	}
 	if (!sk)
 		return 0;
@@ -172,7 +173,7 @@ static __always_inline struct rule *choose(struct bpf_sock_addr *ctx, const stru
 
 	if (!r || ctx->sk->bound_dev_if)
 		return 0;
-	if (r->local && !listening(ctx, to))
+	if (r->known && !listening(ctx, to, r->netns))
 		return 0;
 	if ((__s64)(bpf_ktime_get_ns() - heartbeat) > STALE_NS) {
 		__sync_fetch_and_add(&service->bypassed, 1);

@@ -24,7 +24,8 @@ type RedirectRule struct {
 	_        structs.HostLayout
 	Listener uint16
 	Local    uint8
-	Pad      uint8
+	Known    uint8
+	Netns    int32
 }
 
 type RedirectRuleKey struct {

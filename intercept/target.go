@@ -17,6 +17,9 @@ type Peer struct {
 	// address of the target's network namespace with that port.
 	Addr netip.AddrPort
 	TLS  bool // speaks TLS from the first byte
+	// NetNS is the network namespace that the interface is served in, open
+	// during Attach and Update; nil: the target's own, or one that is not known.
+	NetNS *os.File
 }
 
 // Target is a service whose traffic is to be intercepted.

@@ -57,6 +57,23 @@ type Codec interface {
 	Apply(d Dir, f Frame, raw []byte, fates []Fate) (forward, back []byte)
 }
 
+// StreamCodec is a Codec whose messages can't go out at another place than the
+// one they came at, for they are numbered in order and compressed against what
+// came before (HTTP/2). The relay tells it what is delayed. It leaves to the
+// codec the rest of a request that was answered (frames that come with ID 0),
+// and the second copy for Twice: Apply is called with the first frame alone.
+// Of an answer that a closing connection withholds, Apply is told with Lose.
+type StreamCodec interface {
+	Codec
+	// Hold is told that b, what was to go out for the frame that Decode
+	// returned last in direction d, waits while others pass, and with it all
+	// that follows of that side of exchange id. It returns what waits in its
+	// place.
+	Hold(d Dir, id uint64, b []byte) []byte
+	// Release returns what goes out now, in place of all that has waited.
+	Release(d Dir, id uint64, held []byte) []byte
+}
+
 // Frame is a run of bytes that the relay forwards, or withholds, whole.
 type Frame struct {
 	// ID names the exchange: a request and its answer share it. IDs grow along
@@ -72,13 +89,18 @@ type Frame struct {
 	// More says that the message continues in the next frame of this
 	// direction: nothing may be put on the wire between the two.
 	More bool
-	// Oneway marks a request that is not answered, or a pushed message.
+	// Oneway marks a request that is not answered, or a pushed message. On the
+	// End of an exchange that goes on it says that the other side ends too
+	// (HTTP/2: the stream is reset); Err then says why.
 	Oneway bool
 	// Items is what rules match on, each an event of its own; usually one, on
 	// the first frame of a request. A Kafka produce has one per message.
 	Items []Item
 	// Err is the server's error code, on the frame of an answer that carries it.
 	Err string
+	// Missed, on the End of an answer: the fault that Apply took on has found
+	// nothing to act on after all (fewer messages than Reply.Messages).
+	Missed bool
 	// Raw, when not nil, is forwarded instead of the bytes as they came;
 	// empty but not nil: nothing is forwarded.
 	Raw []byte

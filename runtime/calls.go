@@ -41,6 +41,10 @@ func (t *T) Trace(service string, calls []string) (stop func(), err error) {
 	if err := t.Watches(service, calls); err != nil {
 		return nil, err
 	}
+	return t.track(service, calls), nil
+}
+
+func (t *T) track(service string, calls []string) (stop func()) {
 	tr := &track{service: service}
 	for _, name := range calls {
 		tr.calls = append(tr.calls, intercept.SyscallNames(name)...)
@@ -50,7 +54,7 @@ func (t *T) Trace(service string, calls []string) (stop func(), err error) {
 		t.tracks.change(func(list []*track) []*track {
 			return slices.DeleteFunc(slices.Clone(list), func(x *track) bool { return x == tr })
 		})
-	}, nil
+	}
 }
 
 func (ts *tracks) change(f func([]*track) []*track) {
@@ -111,9 +115,5 @@ func (s *stage) Needs(ev *intercept.Event) intercept.Needs {
 	if t == nil || !s.armed.Load() {
 		return 0
 	}
-	needs := t.rules.Needs(ev)
-	if t.traces(ev) {
-		needs |= intercept.NeedsCall | intercept.NeedsFile | intercept.NeedsPeer
-	}
-	return needs
+	return t.needs(ev)
 }

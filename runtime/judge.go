@@ -214,7 +214,10 @@ func (s sights) nearest(a *intercept.ActiveRule) []string {
 		if what == "" {
 			what = strings.TrimSpace(ev.Op + " " + ev.Key)
 		}
-		what = fmt.Sprintf("%s (%s)", clip(what, 80), ev.Edge())
+		if what = clip(what, maxSight); ev.Kind == intercept.Syscall {
+			what = ev.Op + " " + clipFront(ev.Key, maxSight) // the end of a path tells most
+		}
+		what = fmt.Sprintf("%s (%s)", what, ev.Edge())
 		if seen[what] == nil {
 			it := &protocols.Item{Op: ev.Op, Key: ev.Key, Text: ev.Text, Attrs: []protocols.Attr{{Name: "path", Value: ev.Key}}}
 			seen[what] = &near{what: what, score: a.Match.Score(it), like: likeness(a.Match, ev.Key)}
@@ -229,7 +232,7 @@ func (s sights) nearest(a *intercept.ActiveRule) []string {
 	}
 	for g, n := range s.glimpsed {
 		if a.Proto == intercept.Syscalls.Name && g.service == a.To {
-			note(&intercept.Event{From: g.service, To: g.service, Op: g.call, Key: g.key}, n)
+			note(&intercept.Event{Kind: intercept.Syscall, From: g.service, To: g.service, Op: g.call, Key: g.key}, n)
 		}
 	}
 	order := slices.SortedFunc(maps.Values(seen), func(a, b *near) int {
@@ -257,8 +260,19 @@ func likeness(m intercept.Match, path string) (n int) {
 	return n
 }
 
-// maxSights bounds how much near traffic is shown.
-const maxSights = 4
+// How much near traffic is shown, and how much of each.
+const (
+	maxSights = 4
+	maxSight  = 80
+)
+
+// clipFront shortens s to about n bytes by leaving out its beginning.
+func clipFront(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return "…" + strings.ToValidUTF8(s[len(s)-n:], "")
+}
 
 // clip shortens s to about n bytes on one line.
 func clip(s string, n int) string {

@@ -26,6 +26,8 @@ type stage struct {
 
 	mu     sync.Mutex
 	actors map[string]*actor
+
+	presence // who is where, for edges between namespaces
 }
 
 // actor is a service that runs on a stage.
@@ -39,48 +41,17 @@ type actor struct {
 
 // Decide asks the rules of the test that is on.
 func (s *stage) Decide(ev *intercept.Event, item *protocols.Item) intercept.Decision {
-	t := s.now.Load()
-	if t == nil {
-		return intercept.Decision{}
+	if t := s.now.Load(); t != nil {
+		return t.decide(ev, item, s.armed.Load())
 	}
-	if ev.Kind == intercept.Wire {
-		t.log.Open(ev)
-	}
-	if !s.armed.Load() {
-		return intercept.Decision{}
-	}
-	d := t.rules.Decide(ev, item)
-	if ev.Kind == intercept.Syscall && (d.Fires() || t.traces(ev)) {
-		t.log.Open(ev) // the others are not in the timeline
-	}
-	if d.Fires() {
-		struck := *ev
-		struck.Decision = d
-		t.log.Strike(struck)
-	}
-	return d
+	return intercept.Decision{}
 }
 
 // Done files the event in the timeline of the test that is on.
 func (s *stage) Done(ev intercept.Event) {
-	t := s.now.Load()
-	if t == nil {
-		return
+	if t := s.now.Load(); t != nil {
+		t.done(ev)
 	}
-	if idle(&ev) {
-		t.rules.Idle(&ev.Decision)
-	}
-	if ev.Kind == intercept.Syscall && len(ev.Rules) == 0 && !t.traces(&ev) {
-		t.log.Glance(ev)
-		return
-	}
-	t.log.Add(ev)
-}
-
-// idle reports whether what was decided for an event did not come to pass: it
-// changed nothing, or the connection ended before it could.
-func idle(ev *intercept.Event) bool {
-	return ev.Outcome == intercept.Untouched || ev.Outcome == intercept.Broken && ev.Decision.Fault.Do != intercept.Pass
 }
 
 // life notes in the timeline, and in the reports, how a service fares.
@@ -173,6 +144,7 @@ func (s *stage) start(ctx context.Context, t *T, svc *Service) (*actor, error) {
 	}
 	a.instance, err = driver.Start(ctx, s.world, told, func(target intercept.Target) error { return s.attach(ctx, t, a, target) })
 	if err != nil {
+		s.vanish(a)
 		a.detach()
 		return nil, fmt.Errorf("start service %s: %w", svc.Name, err)
 	}
@@ -210,6 +182,9 @@ func (s *stage) testsOf(t *T, svc *Service) []*Test {
 // attach gets in the way of what the tests that svc is started for name.
 func (s *stage) attach(ctx context.Context, t *T, a *actor, target intercept.Target) error {
 	tests := s.testsOf(t, a.svc)
+	s.gates.Lock()
+	defer s.gates.Unlock()
+	s.appear(a, target.NetNS)
 	target.Name = a.svc.Name
 	target.Peers = s.peers(tests, a.svc)
 	target.Calls = callsOf(tests, a.svc)
@@ -228,6 +203,7 @@ func (s *stage) attach(ctx context.Context, t *T, a *actor, target intercept.Tar
 		}
 		via = append(via, s.runner.Calls)
 	}
+	target.Peers = s.reach(a.svc, target.Peers)
 	for _, i := range via {
 		att, err := i.Attach(ctx, target, s)
 		if err != nil {
@@ -236,7 +212,7 @@ func (s *stage) attach(ctx context.Context, t *T, a *actor, target intercept.Tar
 		a.attached = append(a.attached, att)
 	}
 	a.calls = target.Calls
-	return nil
+	return s.announce(t, a)
 }
 
 // peers returns the interfaces that svc reaches through an edge that one of the
@@ -300,7 +276,7 @@ func (s *stage) endpoint(t *T, svc *Service, itf *Interface) Endpoint {
 // stepAddr is the address at which the test itself reaches an interface.
 func (s *stage) stepAddr(svc *Service, itf *Interface) string {
 	peer := s.world.Peer(svc, itf)
-	if peer.Addr().IsUnspecified() {
+	if peer.Addr().IsUnspecified() || svc.Local() {
 		return net.JoinHostPort("127.0.0.1", strconv.Itoa(itf.Port))
 	}
 	return peer.String()
@@ -326,6 +302,7 @@ func (s *stage) strike(ctx context.Context, all bool) error {
 		if a == nil || svc.Reuse && !all && a.alive() {
 			continue
 		}
+		s.vanish(a)
 		errs = append(errs, a.end(ctx))
 		s.mu.Lock()
 		delete(s.actors, svc.Name)

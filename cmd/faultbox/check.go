@@ -31,13 +31,21 @@ func checkCommand() *cobra.Command {
 			for _, w := range s.Warnings {
 				fmt.Fprintf(out, "warning: %s\n", w)
 			}
-			fmt.Fprintf(out, "%s is fine: %d services, %d tests\n", s.File, len(s.Services), len(s.Tests))
+			fmt.Fprintf(out, "%s is fine: %s, %s\n", s.File, count(len(s.Services), "service"), count(len(s.Tests), "test"))
 			for _, t := range s.Tests {
 				fmt.Fprintf(out, "  %s\n", t.Name)
 			}
 			return nil
 		},
 	}
+}
+
+// count says how many of something there are.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func specArg(args []string) string {

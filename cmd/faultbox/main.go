@@ -14,12 +14,14 @@ import (
 	"faultbox/cmd/faultbox/demo"
 	"faultbox/intercept/syscalls"
 	"faultbox/runtime"
+	"faultbox/runtime/docker"
 )
 
 // version is set by the linker.
 var version = ""
 
 func main() {
+	docker.Helper()
 	syscalls.Helper()
 	os.Exit(run(os.Args[1:]))
 }
@@ -74,7 +76,7 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(testCommand(), checkCommand(), demoCommand(), recipesCommand(), versionCommand())
+	root.AddCommand(testCommand(), runCommand(), checkCommand(), demoCommand(), recipesCommand(), versionCommand())
 	root.AddCommand(demo.Commands()...)
 	return root
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"faultbox/intercept/redirect"
 	"faultbox/intercept/syscalls"
 	"faultbox/runtime"
+	"faultbox/runtime/docker"
 	"faultbox/runtime/process"
 	"faultbox/runtime/report"
 	"faultbox/runtime/steps"
@@ -72,9 +74,14 @@ func (f *testFlags) setSeed(cmd *cobra.Command) {
 	if cmd.Flags().Changed("seed") {
 		return
 	}
+	f.seed = newSeed()
+}
+
+// newSeed draws a seed that is short enough to type.
+func newSeed() uint64 {
 	var b [8]byte
 	rand.Read(b[:])
-	f.seed = binary.LittleEndian.Uint64(b[:]) >> 33 // short enough to type
+	return binary.LittleEndian.Uint64(b[:]) >> 33
 }
 
 // test loads and runs a spec. again is the command that a report suggests for
@@ -120,12 +127,10 @@ func names(s *runtime.Spec) string {
 
 // runner puts a runner together from the parts of this build.
 func (f *testFlags) runner(cmd *cobra.Command, s *runtime.Spec, again string) (*runtime.Runner, func() error, error) {
-	worlds := world.New(world.Options{HostNetwork: f.network == "host"})
+	id := world.NewRunID()
+	worlds := world.New(world.Options{RunID: id, HostNetwork: f.network == "host"})
 	if err := worlds.Supported(); err != nil {
 		return nil, nil, err
-	}
-	if err := worlds.Sweep(); err != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "faultbox: %s\n", err)
 	}
 	ca, err := proxy.NewCA()
 	if err != nil {
@@ -137,6 +142,10 @@ func (f *testFlags) runner(cmd *cobra.Command, s *runtime.Spec, again string) (*
 		return nil, nil, err
 	}
 	calls := syscalls.New()
+	containers := f.containers(cmd, s, id)
+	if containers != nil {
+		worlds = containers.Worlds(worlds)
+	}
 	r := &runtime.Runner{
 		Spec:        s,
 		Worlds:      worlds,
@@ -155,10 +164,27 @@ func (f *testFlags) runner(cmd *cobra.Command, s *runtime.Spec, again string) (*
 			return fmt.Sprintf("%s --test %s --seed %d", again, shellQuote(test), f.seed)
 		},
 	}
+	if containers != nil {
+		r.Container = containers
+	}
+	if err := worlds.Sweep(); err != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "faultbox: %s\n", err)
+	}
 	if err := f.addSinks(cmd, r); err != nil {
 		return nil, nil, errors.Join(err, interceptor.Close())
 	}
-	return r, func() error { return errors.Join(interceptor.Close(), calls.Close()) }, nil
+	return r, func() error { return errors.Join(interceptor.Close(), calls.Close(), containers.Close()) }, nil
+}
+
+// containers returns what runs the spec's containers, nil if it has none.
+func (f *testFlags) containers(cmd *cobra.Command, s *runtime.Spec, runID string) *docker.Engine {
+	if !slices.ContainsFunc(s.Services, func(svc *runtime.Service) bool { return !svc.Local() }) {
+		return nil
+	}
+	return docker.New(docker.Options{
+		RunID: runID, Live: world.Live, Join: world.Join, Services: s.Services,
+		HostNetwork: f.network == "host", Progress: cmd.ErrOrStderr(),
+	})
 }
 
 func (f *testFlags) addSinks(cmd *cobra.Command, r *runtime.Runner) error {

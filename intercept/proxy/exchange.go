@@ -70,6 +70,7 @@ type hold struct {
 	mid    bool // buf ends within a message
 	ready  bool // when it is over, the plan's back or end is ready
 	tunnel bool // when it is over, the connection is a tunnel
+	known  bool // the codec has been told (StreamCodec)
 	last   bool // when it is over, this side has sent its last frame
 	over   bool
 }

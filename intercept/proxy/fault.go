@@ -55,6 +55,9 @@ func (h *hold) end() {
 	l, x := h.lane, h.x
 	l.holds--
 	x.plan.holds--
+	if h.known {
+		h.buf = l.r.streams.Release(l.dir, x.id, h.buf)
+	}
 	if h.mid {
 		l.tail = append(l.tail, h.buf...)
 	} else {
@@ -86,6 +89,10 @@ func (l *lane) send(x *exchange, b []byte, more bool) {
 		l.mid = more
 		return
 	}
+	if l.r.streams != nil && !h.known {
+		h.known = true
+		b = l.r.streams.Hold(l.dir, x.id, b)
+	}
 	h.buf = append(h.buf, b...)
 	h.mid = more
 	if len(h.buf) > maxQueue {
@@ -114,10 +121,11 @@ func (l *lane) begin(x *exchange, f *protocols.Frame, n int) {
 	case p.end != intercept.Pass && p.when == intercept.Before:
 		x.mute[l.dir] = true
 		l.becomeReady(x)
-	case p.twice && p.all == nil:
+	case p.twice && p.all == nil && l.r.streams == nil:
 		p.first = *f
 		p.first.Items, p.first.Raw, p.first.Back = slices.Clone(f.Items), nil, nil
 	case p.fates[intercept.Before] != nil && !x.mute[l.dir]:
+		p.twice = p.twice && l.r.streams == nil
 		l.apply(x, f, l.buf[l.lo:l.lo+n], l.effective(f, n))
 		l.finishFrame(x, f)
 		return
@@ -191,6 +199,7 @@ func (l *lane) apply(x *exchange, f *protocols.Frame, raw, plain []byte) {
 		x.awaits = forward != nil && !x.oneway
 		x.mute[protocols.ToClient] = x.mute[protocols.ToClient] || !x.pushed
 		l.becomeReady(x)
+		x.sent = x.sent || l.r.streams != nil && forward == nil // the codec swallows the rest
 	case forward == nil: // lost: nobody is told anything
 		x.oneway = true
 	}
@@ -269,6 +278,12 @@ func (l *lane) hang(end intercept.Do) {
 func (l *lane) answerPlanned(x *exchange, f *protocols.Frame, n int) {
 	p := x.plan
 	b := l.effective(f, n)
+	if f.Missed {
+		x.idle = [2]bool{true, true}
+	}
+	if !x.heard && l.r.streams != nil && x.mute[l.dir] {
+		l.r.codec.Apply(l.dir, *f, l.buf[l.lo:l.lo+n], []protocols.Fate{{Act: protocols.Lose}})
+	}
 	if !x.heard && !x.told {
 		l.delay(x, p.delay[intercept.After])
 		if fates := p.fates[intercept.After]; fates != nil && !x.mute[l.dir] {

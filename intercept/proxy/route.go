@@ -110,6 +110,30 @@ func (l *lane) request(f *protocols.Frame, n int, now time.Duration) {
 		}
 	}
 	l.carry(x, f, n)
+	if f.End && f.Oneway {
+		l.withdraw(x, f)
+	}
+}
+
+// withdraw ends an exchange of which the client wants no answer any more.
+func (l *lane) withdraw(x *exchange, f *protocols.Frame) {
+	client := l.opposite()
+	if x.told || x.oneway {
+		return
+	}
+	if x.err == "" {
+		x.err = f.Err
+	}
+	switch h := x.holding(client.dir); {
+	case h != nil:
+		h.last = true
+	case x.heard:
+		client.answered(x)
+		client.kick()
+	default:
+		x.oneway = true
+		l.lastSent(x)
+	}
 }
 
 // push handles the first frame of a message that the server pushes, and of a
@@ -183,6 +207,7 @@ func (l *lane) answer(f *protocols.Frame, n int) {
 		l.forward(f, n)
 	}
 	x.heard = true
+	x.sent = x.sent || f.End && f.Oneway
 	if !f.End || l.cutLater(x, f) {
 		return
 	}

@@ -75,7 +75,8 @@ type relay struct {
 	mu        sync.Mutex
 	changed   sync.Cond // something that a lane waits for may have come true
 	codec     protocols.Codec
-	lanes     [2]lane // by direction
+	streams   protocols.StreamCodec // codec, if it is one
+	lanes     [2]lane               // by direction
 	work      sync.WaitGroup
 	opaque    bool // relayed without the codec
 	upgrading bool // TLS is being set up: nothing is read or written
@@ -91,6 +92,7 @@ func newRelay(client, server net.Conn, l Link) *relay {
 	r := &relay{link: l, edge: l.event(), start: time.Now(), codec: l.Protocol.New()}
 	r.asked = r.edge
 	r.changed.L = &r.mu
+	r.streams, _ = r.codec.(protocols.StreamCodec)
 	r.lanes[protocols.ToServer].init(r, protocols.ToServer, client, server)
 	r.lanes[protocols.ToClient].init(r, protocols.ToClient, server, client)
 	return r

@@ -16,8 +16,9 @@
 // # What a client cannot tell apart
 //
 //   - A port that nobody listens on is refused by the kernel itself: for a
-//     destination in the client's own namespace the program asks the kernel's
-//     socket table (bpf_skc_lookup_tcp), address and all, before it redirects.
+//     destination in the client's own namespace, or in one that the peer names,
+//     the program asks the kernel's socket table (bpf_skc_lookup_tcp), address
+//     and all, before it redirects.
 //   - IPv4, IPv6 and v4-mapped destinations, non-blocking connects, TCP Fast
 //     Open, multipath TCP, a socket that connects again, 0.0.0.0 and :: as
 //     names of loopback.

@@ -32,26 +32,46 @@ func (a *attachment) newRules(peers []intercept.Peer, local map[netip.Addr]bool)
 			if ip.Is6() && !a.door.ipv6() {
 				return nil, fmt.Errorf("reach %s at %s: the network namespace of %s has no ::1 to listen on", p.To, p.Addr, a.name)
 			}
-			rules.add(a, ip, port, ip.IsLoopback() || local[ip])
+			where, err := a.whereabouts(p, ip.IsLoopback() || local[ip])
+			if err != nil {
+				return nil, fmt.Errorf("reach %s at %s: %w", p.To, p.Addr, err)
+			}
+			rules.add(a, ip, port, where)
 			continue
 		}
-		rules.add(a, netip.IPv6Unspecified(), port, true) // as the programs write "loopback"
+		rules.add(a, netip.IPv6Unspecified(), port, here) // as the programs write "loopback"
 		for ip := range local {
 			if ip.Is4() || a.door.ipv6() {
-				rules.add(a, ip, port, true)
+				rules.add(a, ip, port, here)
 			}
 		}
 	}
 	return rules, nil
 }
 
-func (r ruleset) add(a *attachment, ip netip.Addr, port uint16, local bool) {
+// whereabouts is the network namespace of a destination, as a rule has it.
+type whereabouts bpf.RedirectRule
+
+// here is the client's own.
+var here = whereabouts{Local: 1, Known: 1, Netns: unix.BPF_F_CURRENT_NETNS}
+
+// whereabouts tells in which namespace a peer is served.
+func (a *attachment) whereabouts(p intercept.Peer, local bool) (whereabouts, error) {
+	if local {
+		return here, nil
+	}
+	if p.NetNS == nil {
+		return whereabouts{}, nil
+	}
+	id, err := namespaceID(a.ns, p.NetNS)
+	return whereabouts{Known: 1, Netns: id}, err
+}
+
+func (r ruleset) add(a *attachment, ip netip.Addr, port uint16, where whereabouts) {
 	e := endpoint(netip.AddrPortFrom(ip, port))
 	key := bpf.RedirectRuleKey{Netns: a.netns, Cgroup: a.cgroup, Ip: e.Ip, Port: e.Port, Protocol: unix.IPPROTO_TCP}
-	rule := bpf.RedirectRule{Listener: bigEndian(a.door.port)}
-	if local {
-		rule.Local = 1
-	}
+	rule := bpf.RedirectRule(where)
+	rule.Listener = bigEndian(a.door.port)
 	r[key] = rule
 }
 

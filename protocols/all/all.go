@@ -3,7 +3,10 @@ package all
 
 import (
 	"faultbox/protocols"
+	"faultbox/protocols/grpc"
 	"faultbox/protocols/http1"
+	"faultbox/protocols/http2"
+	"faultbox/protocols/mysql"
 	"faultbox/protocols/postgres"
 	"faultbox/protocols/redis"
 	"faultbox/protocols/tcp"
@@ -13,7 +16,10 @@ import (
 func Protocols() []*protocols.Protocol {
 	return []*protocols.Protocol{
 		http1.Protocol,
+		http2.Protocol,
+		grpc.Protocol,
 		postgres.Protocol,
+		mysql.Protocol,
 		redis.Protocol,
 		tcp.Protocol,
 	}

@@ -40,7 +40,7 @@ func plausibleRequest(b []byte) error {
 		if c == ' ' && i > 0 {
 			return nil
 		}
-		if !tokenChar(rune(c)) || i > 64 {
+		if !protocols.HTTPTokenChar(rune(c)) || i > 64 {
 			return fmt.Errorf("read a request: %q begins with no method", b[:i+1])
 		}
 	}

@@ -74,8 +74,8 @@
 //
 // OP and what follows describe an item, | separates items, NAME is an
 // attribute's; empty parts are left out, and so is the item part of a frame
-// without items. FLAGS, in this order: end more oneway starttls tunnel raw
-// back untouched. raw and back say that Frame.Raw or Frame.Back is set;
+// without items. FLAGS, in this order: end more oneway starttls tunnel
+// missed raw back untouched. raw and back say that Frame.Raw or Frame.Back is set;
 // untouched that a fate was decided for it and Apply changed nothing. Frames
 // with ID 0 and nothing to tell are left out. When a script fails, what came
 // out is printed in this notation.

@@ -26,6 +26,7 @@ type relay struct {
 	exchanges map[uint64]*exchange
 	open      []*exchange // not multiplexed: those whose answers are to come, in order
 	broken    error       // the codec broke its contract
+	streams   bool        // the codec is a StreamCodec
 }
 
 type exchange struct {
@@ -41,7 +42,9 @@ type exchange struct {
 }
 
 func newRelay(p *protocols.Protocol) *relay {
-	return &relay{p: p, codec: p.New(), exchanges: map[uint64]*exchange{}}
+	r := &relay{p: p, codec: p.New(), exchanges: map[uint64]*exchange{}}
+	_, r.streams = r.codec.(protocols.StreamCodec)
+	return r
 }
 
 // feed hands b over in direction d, a window at a time.
@@ -100,7 +103,7 @@ func (r *relay) frame(d protocols.Dir, f *protocols.Frame, raw []byte) {
 	fates := r.fatesOf(d, f, x)
 	note := ""
 	switch {
-	case fates != nil && d == protocols.ToServer && slices.ContainsFunc(fates, isTwice) && !f.End:
+	case fates != nil && d == protocols.ToServer && !r.streams && slices.ContainsFunc(fates, isTwice) && !f.End:
 		x.twice, x.first = fates, *f
 		x.first.Items = slices.Clone(f.Items)
 		x.gathered = append(x.gathered, raw...)
@@ -243,7 +246,7 @@ func describe(f *protocols.Frame, note string) string {
 	for _, flag := range []struct {
 		name string
 		set  bool
-	}{{"end", f.End}, {"more", f.More && f.ID != 0}, {"oneway", f.Oneway}, {"starttls", f.StartTLS}, {"tunnel", f.Tunnel},
+	}{{"end", f.End}, {"more", f.More && f.ID != 0}, {"oneway", f.Oneway}, {"starttls", f.StartTLS}, {"tunnel", f.Tunnel}, {"missed", f.Missed},
 		{"raw", f.Raw != nil}, {"back", f.Back != nil}, {note, note != ""}} {
 		if flag.set {
 			b.WriteString(" " + flag.name)

@@ -59,7 +59,7 @@ func (d *driver) Start(ctx context.Context, w runtime.World, s *runtime.Service,
 	}
 	// What faultbox itself was started with beyond 0, 1 and 2 is not for services.
 	d.private.Do(func() { unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) })
-	proc, err := cmd.start(exec, w.NetNS(), cgroup, logs)
+	proc, err := cmd.start(exec, birth{w.NetNS(), hostsOf(w), cgroup}, logs)
 	if err != nil {
 		return nil, err
 	}
@@ -84,10 +84,16 @@ func closeAll(exec *intercept.Exec) {
 	exec.Files = nil
 }
 
-// start executes the command, or what was put in front of it, in a cgroup and a
-// network namespace.
-func (c *command) start(exec *intercept.Exec, ns *os.File, cgroup string, logs *logs) (*os.Process, error) {
-	cg, err := os.Open(cgroup)
+// birth is where a service is to be born.
+type birth struct {
+	ns     *os.File // network namespace
+	hosts  string   // file to see as /etc/hosts; "": the machine's
+	cgroup string
+}
+
+// start executes the command, or what was put in front of it.
+func (c *command) start(exec *intercept.Exec, at birth, logs *logs) (*os.Process, error) {
+	cg, err := os.Open(at.cgroup)
 	if err != nil {
 		return nil, fmt.Errorf("open cgroup: %w", err)
 	}
@@ -104,7 +110,7 @@ func (c *command) start(exec *intercept.Exec, ns *os.File, cgroup string, logs *
 		Sys:   &syscall.SysProcAttr{Setsid: true, UseCgroupFD: true, CgroupFD: int(cg.Fd()), Credential: c.cred},
 	}
 	var proc *os.Process
-	if err := inside(ns, func() (err error) {
+	if err := birthplace(at.ns, at.hosts, func() (err error) {
 		if proc, err = os.StartProcess(exec.Path, exec.Argv, attr); err != nil {
 			err = c.explain(err)
 		}

@@ -92,7 +92,7 @@ func (c *Console) test(b *strings.Builder, r *runtime.TestRecord) {
 	}
 	fmt.Fprintf(b, "%s %-46s %8s%s\n", c.paint(m.color, m.mark), r.Name, short(r.Took), c.paint(m.color, label))
 	for _, f := range r.Faults {
-		for _, line := range faultLines(f) {
+		for _, line := range FaultLines(f) {
 			fmt.Fprintf(b, "    %s\n", c.paint("2", line))
 		}
 	}
@@ -176,8 +176,8 @@ func affected(r *runtime.TestRecord) []intercept.Event {
 	return out
 }
 
-// faultLines says what a rule touched: `insert_error: 1 of 1 INSERT on api → db answered 53100`.
-func faultLines(f runtime.FaultRecord) []string {
+// FaultLines says what a rule touched: `insert_error: 1 of 1 INSERT on api → db answered 53100`.
+func FaultLines(f runtime.FaultRecord) []string {
 	var lines []string
 	for _, t := range f.Touched {
 		lines = append(lines, fmt.Sprintf("%s: %d of %d %s on %s %s", f.Name, t.Count, f.Matched, t.Op, t.Edge, t.Outcome))

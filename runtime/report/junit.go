@@ -72,7 +72,7 @@ func (j *JUnit) add(t *runtime.TestRecord) {
 	}
 	var out []string
 	for _, f := range t.Faults {
-		out = append(out, faultLines(f)...)
+		out = append(out, FaultLines(f)...)
 	}
 	c.Out = clean(strings.Join(out, "\n"))
 	j.suite.Tests++

@@ -4,7 +4,11 @@ package world
 
 import (
 	"context"
+	"crypto/rand"
+	"net/netip"
+	"os"
 	goruntime "runtime"
+	"strings"
 
 	"faultbox/runtime"
 )
@@ -21,3 +25,12 @@ func (worlds) Supported() error {
 func (w worlds) New(context.Context, string) (runtime.World, error) { return nil, w.Supported() }
 
 func (worlds) Sweep() error { return nil }
+
+// Live returns false: there are no runs.
+func Live(string) bool { return false }
+
+// NewRunID makes up a name that no other run has.
+func NewRunID() string { return strings.ToLower(rand.Text()[:10]) }
+
+// Join fails.
+func Join(*os.File, string, netip.Prefix, netip.Addr) error { return worlds{}.Supported() }

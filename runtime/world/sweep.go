@@ -55,3 +55,24 @@ func sweep(base, prefix string, remove func(string) error) error {
 	}
 	return errors.Join(errs...)
 }
+
+// Live reports whether the run of that id is on, in any namespace.
+func Live(runID string) bool {
+	bases, err := cgroupBases()
+	if err != nil {
+		return true // better to leave something than to take it from somebody
+	}
+	for _, base := range bases {
+		lock, err := lockDir(filepath.Join(base, cgroupPrefix+runID))
+		switch {
+		case err == nil:
+			lock.Close()
+		case !errors.Is(err, fs.ErrNotExist):
+			return true
+		}
+	}
+	return false
+}
+
+// NewRunID makes up a name that no other run has.
+func NewRunID() string { return newRunID() }

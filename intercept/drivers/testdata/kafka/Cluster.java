@@ -7,9 +7,9 @@ import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.utils.Time;
 
 /**
- * A Kafka cluster in one process: Cluster FOLDER CONTROLLER LISTEN=ADVERTISED… — one broker for each
- * host:port=host:port, the first of which is the controller, too. Further settings come from the
- * system property "settings", as name=value, separated by blanks. It ends when its standard input does.
+ * A Kafka cluster in one process: Cluster FOLDER CONTROLLER BROKER…, the first broker being the controller, too.
+ * A broker is ADDRESS or ADDRESS,SECOND=ADVERTISED: where it listens, and a second listener with what it tells
+ * clients of it. The file FOLDER/ready says that all brokers run. It ends when its standard input does.
  */
 public class Cluster {
     public static void main(String[] args) throws Exception {
@@ -19,16 +19,17 @@ public class Cluster {
         int brokers = args.length - 2;
         for (int i = 0; i < brokers; i++) {
             int id = i + 1;
-            String[] addresses = args[i + 2].split("=");
+            String[] addresses = args[i + 2].split("[,=]");
+            boolean two = addresses.length == 3;
             Properties p = new Properties();
             boolean controller = i == 0;
             p.setProperty("process.roles", controller ? "broker,controller" : "broker");
             p.setProperty("node.id", "" + id);
             p.setProperty("controller.quorum.voters", "1@" + args[1]);
             p.setProperty("controller.listener.names", "CONTROLLER");
-            p.setProperty("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT");
-            p.setProperty("listeners", "PLAINTEXT://" + addresses[0] + (controller ? ",CONTROLLER://" + args[1] : ""));
-            p.setProperty("advertised.listeners", "PLAINTEXT://" + addresses[1]);
+            p.setProperty("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,SECOND:PLAINTEXT,CONTROLLER:PLAINTEXT");
+            p.setProperty("listeners", "PLAINTEXT://" + addresses[0] + (two ? ",SECOND://" + addresses[1] : "") + (controller ? ",CONTROLLER://" + args[1] : ""));
+            p.setProperty("advertised.listeners", "PLAINTEXT://" + addresses[0] + (two ? ",SECOND://" + addresses[2] : ""));
             p.setProperty("inter.broker.listener.name", "PLAINTEXT");
             p.setProperty("log.dirs", folder.resolve("broker" + id).toString());
             String copies = "" + Math.min(3, brokers);
@@ -44,8 +45,6 @@ public class Cluster {
             p.setProperty("background.threads", "2");
             p.setProperty("log.cleaner.enable", "false");
             p.setProperty("auto.create.topics.enable", "true");
-            for (String setting : System.getProperty("settings", "").split(" "))
-                if (!setting.isEmpty()) p.setProperty(setting.split("=", 2)[0], setting.split("=", 2)[1]);
             Path file = folder.resolve("broker" + id + ".properties");
             try (var out = Files.newOutputStream(file)) { p.store(out, null); }
             StorageTool.execute(new String[] {"format", "-t", cluster, "-c", file.toString()}, System.err);
@@ -58,7 +57,7 @@ public class Cluster {
             starting.add(t);
         }
         for (Thread t : starting) t.join();
-        System.out.println("ready");
+        Files.createFile(folder.resolve("ready"));
         while (System.in.read() >= 0) { }
         Runtime.getRuntime().halt(0);
     }

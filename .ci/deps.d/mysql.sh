@@ -1,0 +1,48 @@
+#!/bin/sh
+# Oracle's MySQL server, which Debian has in sid only, into the cache folder of
+# the tests: its packages are unpacked there, never installed, and the server
+# runs with sid's own loader and libraries. Needs apt and root, or a user who
+# may read apt's sources. Does nothing when all is there.
+set -eu
+dir=${XDG_CACHE_HOME:-$HOME/.cache}/faultbox-tests/mysql
+[ ! -e "$dir/complete" ] || exit 0
+
+case $(dpkg --print-architecture) in
+amd64) triplet=x86_64-linux-gnu loader=ld-linux-x86-64.so.2 ;;
+arm64) triplet=aarch64-linux-gnu loader=ld-linux-aarch64.so.1 ;;
+*) echo "mysql: no recipe for $(dpkg --print-architecture)" >&2; exit 1 ;;
+esac
+mirror=$(sed -n 's/^URIs: //p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1)
+[ -n "$mirror" ] || { echo "mysql: this is not a Debian with /etc/apt/sources.list.d/debian.sources" >&2; exit 1; }
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
+: >"$work/status"
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror sid main" >"$work/sources.list"
+apt() {
+	apt-get -qq -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+		-o Dir::State::Lists="$work/lists" -o Dir::State::status="$work/status" -o Dir::Cache="$work/cache" \
+		-o APT::Sandbox::User=root -o Debug::NoLocking=1 "$@"
+}
+apt update
+apt install -y --download-only --no-install-recommends mysql-server-core
+rm -rf "$dir"
+mkdir -p "$dir/fs"
+for package in "$work"/cache/archives/*.deb; do
+	dpkg -x "$package" "$dir/fs"
+done
+rm -rf "$dir/fs/usr/share/doc" "$dir/fs/usr/share/locale" "$dir/fs/usr/share/man"
+
+# A script that starts it, whoever calls it.
+cat >"$dir/mysqld" <<SH
+#!/bin/sh
+here=\$(dirname "\$0")
+libraries=\$here/fs/usr/lib/$triplet
+exec "\$libraries/$loader" --library-path "\$libraries:\$here/fs/usr/lib/mysql/private" "\$here/fs/usr/sbin/mysqld" --no-defaults \\
+	--basedir="\$here/fs/usr" --lc-messages-dir="\$here/fs/usr/share/mysql" --plugin-dir="\$here/fs/usr/lib/mysql/plugin" \\
+	--secure-file-priv= "\$@"
+SH
+chmod 755 "$dir/mysqld"
+"$dir/mysqld" --version
+touch "$dir/complete"

@@ -1,0 +1,106 @@
+package mongodb
+
+import (
+	"strings"
+	"testing"
+
+	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
+
+	"faultbox/protocols"
+	"faultbox/protocols/protocoltest"
+)
+
+func TestScripts(t *testing.T) { protocoltest.Run(t, Protocol, "testdata") }
+
+func FuzzDecode(f *testing.F) { protocoltest.Fuzz(f, Protocol, "testdata") }
+
+func TestCheck(t *testing.T) {
+	for _, c := range []struct {
+		reply   protocols.Reply
+		code    string // completed
+		message string
+		reason  string // part of the error
+	}{
+		{protocols.Reply{Error: true, Message: "not primary"}, "10107", "not primary", ""},
+		{protocols.Reply{Error: true, Message: "NotWritablePrimary"}, "10107", "NotWritablePrimary", ""},
+		{protocols.Reply{Error: true, Message: "write conflict"}, "112", "write conflict", ""},
+		{protocols.Reply{Error: true, Message: "WriteConflict error: this operation conflicted"}, "112", "WriteConflict error: this operation conflicted", ""},
+		{protocols.Reply{Error: true, Message: "exceeded time limit"}, "262", "exceeded time limit", ""},
+		{protocols.Reply{Error: true, Message: "timeout"}, "262", "timeout", ""},
+		{protocols.Reply{Error: true, Message: "operation exceeded time limit"}, "50", "operation exceeded time limit", ""},
+		{protocols.Reply{Error: true, Message: "E11000 duplicate key error collection: a.b"}, "11000", "E11000 duplicate key error collection: a.b", ""},
+		{protocols.Reply{Error: true, Message: "disk full"}, "14031", "disk full", ""},
+		{protocols.Reply{Error: true, Message: "not authorized on db to execute command"}, "13", "not authorized on db to execute command", ""},
+		{protocols.Reply{Error: true, Message: "cursor id 123 not found"}, "43", "cursor id 123 not found", ""},
+		{protocols.Reply{Error: true, Message: "primary stepped down"}, "189", "primary stepped down", ""},
+		{protocols.Reply{Error: true, Message: "InterruptedDueToReplStateChange"}, "11602", "InterruptedDueToReplStateChange", ""},
+		{protocols.Reply{Error: true, Message: "interrupted at shutdown"}, "11600", "interrupted at shutdown", ""},
+		{protocols.Reply{Error: true, Message: "Unable to acquire lock"}, "24", "Unable to acquire lock", ""},
+		{protocols.Reply{Error: true, Message: "ns not found"}, "26", "ns not found", ""},
+		{protocols.Reply{Error: true, Message: "whatever"}, "1", "whatever", ""},
+		{protocols.Reply{Error: true}, "1", "injected fault", ""},
+		{protocols.Reply{Error: true, Message: "x", Code: "writeconflict"}, "112", "x", ""},
+		{protocols.Reply{Error: true, Code: "189"}, "189", "primary stepped down", ""},
+		{protocols.Reply{Error: true, Code: "12345"}, "12345", "Location12345", ""},
+		{protocols.Reply{Error: true, Code: "0"}, "", "", "greater than 0"},
+		{protocols.Reply{Error: true, Code: "NoSuch"}, "", "", "WriteConflict"},
+		{protocols.Reply{Error: true, Status: 500}, "", "", "no status"},
+		{protocols.Reply{Error: true, Message: "a\x00b"}, "", "", "NUL"},
+		{protocols.Reply{Value: "x"}, "", "", "no response"},
+	} {
+		r := c.reply
+		err := Protocol.Check(&r)
+		if (err == nil) != (c.reason == "") || err != nil && !strings.Contains(err.Error(), c.reason) {
+			t.Errorf("%+v: %v", c.reply, err)
+		}
+		if c.reason == "" && (r.Code != c.code || r.Message != c.message) {
+			t.Errorf("%+v: completed to %s %q", c.reply, r.Code, r.Message)
+		}
+	}
+}
+
+// A name stands for one code and a code for one name.
+func TestCodes(t *testing.T) {
+	seen := map[any]bool{}
+	for _, c := range codes {
+		if seen[c.number] || seen[strings.ToLower(c.name)] {
+			t.Errorf("%d %s is there twice", c.number, c.name)
+		}
+		seen[c.number], seen[strings.ToLower(c.name)] = true, true
+		for _, w := range c.words {
+			if w != strings.ToLower(w) {
+				t.Errorf("%q is not lower case", w)
+			}
+		}
+		r := protocols.Reply{Error: true, Message: c.name}
+		if c.number != 8 && (Protocol.Check(&r) != nil || codeName(number32(r.Code)) != c.name) {
+			t.Errorf("%s means %s", c.name, r.Code)
+		}
+	}
+}
+
+// BenchmarkDecode follows finds and their answers.
+func BenchmarkDecode(b *testing.B) {
+	at, doc := bsoncore.AppendDocumentStart(nil)
+	doc = bsoncore.AppendStringElement(doc, "find", "orders")
+	doc = bsoncore.AppendDocumentElement(doc, "filter", bsoncore.BuildDocument(nil, bsoncore.AppendInt32Element(nil, "_id", 7)))
+	doc = bsoncore.AppendStringElement(doc, "$db", "shop")
+	doc, _ = bsoncore.AppendDocumentEnd(doc, at)
+	request := finish(append(append(begin(nil, 1, 0, 0), 0), doc...))
+	at, doc = bsoncore.AppendDocumentStart(nil)
+	doc = bsoncore.AppendStringElement(doc, "cursor", strings.Repeat("x", 200))
+	doc = bsoncore.AppendDoubleElement(doc, "ok", 1)
+	doc, _ = bsoncore.AppendDocumentEnd(doc, at)
+	answer := finish(append(append(begin(nil, 2, 1, 0), 0), doc...))
+
+	c := Protocol.New()
+	b.SetBytes(int64(len(request) + len(answer)))
+	b.ReportAllocs()
+	for b.Loop() {
+		for d, msg := range [][]byte{request, answer} {
+			if f, n, err := c.Decode(protocols.Dir(d), msg); n != len(msg) || err != nil || f.ID == 0 {
+				b.Fatal(f, n, err)
+			}
+		}
+	}
+}
