@@ -102,4 +102,8 @@ const (
 type Scout interface {
 	Handler
 	Needs(ev *Event) Needs
+	// LiesAbout reports whether a rule makes calls that sync the file of this
+	// item claim what they do not do: what is written to the file is then lost
+	// if the service crashes.
+	LiesAbout(ev *Event, item *protocols.Item) bool
 }

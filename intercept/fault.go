@@ -23,10 +23,13 @@ const (
 	Deny  // system call fails with Errno
 	Short // system call handles only Bytes bytes
 	Lie   // system call reports success, nothing is done
-	Kill  // the process dies at this call
+	Kill  // the process dies at this call; all of a service's, for protocol process
+
+	Pause   // a service's processes stop where they are, for Delay
+	Restart // a service is ended and started anew
 )
 
-var doNames = [...]string{"pass", "answer", "lose", "twice", "", "close", "reset", "cut", "deny", "short", "lie", "kill"}
+var doNames = [...]string{"pass", "answer", "lose", "twice", "", "close", "reset", "cut", "deny", "short", "lie", "kill", "pause", "restart"}
 
 func (d Do) String() string { return doNames[d] }
 
@@ -48,6 +51,7 @@ type Fault struct {
 	Reply  *protocols.Reply // for Answer
 	Bytes  int              // for Cut and Short
 	Errno  int              // for Deny
+	Rate   uint64           // bits a second, for protocol network; 0: no limit
 }
 
 // Decision is what all rules together do to one event.

@@ -34,6 +34,13 @@ func (a *ActiveRule) Matched() uint64 { return a.matched.Load() }
 func (a *ActiveRule) Fired() uint64   { return a.fired.Load() }
 func (a *ActiveRule) Acted() uint64   { return a.fired.Load() - a.idle.Load() }
 
+// Struck counts n events that a rule acted on without being asked: packets, or
+// the one thing that happens to a service.
+func (a *ActiveRule) Struck(n uint64) {
+	a.matched.Add(n)
+	a.fired.Add(n)
+}
+
 // NewRules returns an empty set whose random draws come from seed.
 func NewRules(seed uint64) *Rules {
 	r := &Rules{seed: seed}
@@ -44,6 +51,12 @@ func NewRules(seed uint64) *Rules {
 // Arm adds rules behind those already armed and returns the function that
 // takes them off again.
 func (r *Rules) Arm(rules ...Rule) (disarm func()) {
+	_, disarm = r.ArmActive(rules...)
+	return disarm
+}
+
+// ArmActive is Arm, and returns the armed rules.
+func (r *Rules) ArmActive(rules ...Rule) (active []*ActiveRule, disarm func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	added := make(map[*ActiveRule]bool, len(rules))
@@ -51,11 +64,12 @@ func (r *Rules) Arm(rules ...Rule) (disarm func()) {
 	for _, rule := range rules {
 		a := &ActiveRule{Rule: rule, stream: mix(r.seed, uint64(len(r.tally))+1)}
 		added[a] = true
+		active = append(active, a)
 		next = append(next, a)
 		r.tally = append(r.tally, a)
 	}
 	r.list.Store(&next)
-	return sync.OnceFunc(func() { r.disarm(added) })
+	return active, sync.OnceFunc(func() { r.disarm(added) })
 }
 
 func (r *Rules) disarm(gone map[*ActiveRule]bool) {

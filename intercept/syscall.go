@@ -104,6 +104,20 @@ func inFamily(pattern, call string) bool {
 	return false
 }
 
+// Watched returns the system calls and families that must be watched for a rule.
+func (r *Rule) Watched() []string {
+	names := r.Calls()
+	if r.lies() {
+		names = append(names, LieCalls...)
+	}
+	return names
+}
+
+// lies reports whether a rule lies about syncing files.
+func (r *Rule) lies() bool {
+	return r.Proto == Syscalls.Name && r.Fault.Do == Lie && r.Match.syncs()
+}
+
 // Calls returns the system calls and families that a rule names.
 func (r *Rule) Calls() (names []string) {
 	for _, t := range r.Match {
@@ -123,7 +137,13 @@ var callNeeds = map[string]Needs{"path": NeedsFile, "fd": NeedsFile, "files": Ne
 // event names the service and the call.
 func (r *Rules) Needs(ev *Event) (n Needs) {
 	for _, a := range *r.list.Load() {
-		if !a.concerns(ev) || !a.Match.callFits(ev.Op) {
+		if !a.concerns(ev) {
+			continue
+		}
+		if !a.Match.callFits(ev.Op) {
+			if a.lies() && slices.ContainsFunc(LieCalls, func(f string) bool { return slices.Contains(families[f], ev.Op) || f == ev.Op }) {
+				n |= NeedsCall | NeedsFile
+			}
 			continue
 		}
 		n |= NeedsCall
@@ -133,6 +153,33 @@ func (r *Rules) Needs(ev *Event) (n Needs) {
 	}
 	return n
 }
+
+// LiesAbout reports whether an armed rule lies about syncing the file of an
+// item, whenever its trigger may fire.
+func (r *Rules) LiesAbout(ev *Event, item *protocols.Item) bool {
+	for _, a := range *r.list.Load() {
+		if !a.lies() || !a.concerns(ev) {
+			continue
+		}
+		fits := true
+		for i := range a.Match {
+			fits = fits && (a.Match[i].field.Of == "op" || a.Match[i].matches(item))
+		}
+		if fits {
+			return true
+		}
+	}
+	return false
+}
+
+// syncs reports whether the terms fit a call that syncs a file.
+func (m Match) syncs() bool {
+	return slices.ContainsFunc(families["fsync"], m.callFits)
+}
+
+// LieCalls are the calls to watch where a rule lies about syncing, so that a
+// crash can undo what was written since a file was last synced.
+var LieCalls = []string{"fsync", "sync", "write", "truncate", "fallocate", "open"}
 
 // callFits reports whether the terms about the call's name hold.
 func (m Match) callFits(call string) bool {

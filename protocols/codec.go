@@ -26,6 +26,9 @@ type Codec interface {
 	// pieces (Frame.More) and must do so once buf reaches Protocol.Window.
 	// buf and the returned frame are valid until the next call.
 	//
+	// A frame of 0 bytes that has an ID is an answer as well: what is at the
+	// front of buf implies it (AMQP: basic.ack of many), and comes next.
+	//
 	// An error means that the codec cannot follow this connection any
 	// further; its text is shown to the user once.
 	Decode(d Dir, buf []byte) (f Frame, n int, err error)
@@ -70,7 +73,8 @@ type StreamCodec interface {
 	// that follows of that side of exchange id. It returns what waits in its
 	// place.
 	Hold(d Dir, id uint64, b []byte) []byte
-	// Release returns what goes out now, in place of all that has waited.
+	// Release returns what goes out now, in place of all that has waited. It
+	// is also asked when the answer to a request that was answered is due.
 	Release(d Dir, id uint64, held []byte) []byte
 }
 
@@ -93,6 +97,11 @@ type Frame struct {
 	// End of an exchange that goes on it says that the other side ends too
 	// (HTTP/2: the stream is reset); Err then says why.
 	Oneway bool
+	// Stream, if not 0, names a part of the connection within which nothing is
+	// overtaken (an AMQP channel): what follows a delayed frame of the same
+	// direction waits with it, although the protocol is multiplexed.
+	// AllStreams: this frame, of no exchange, waits for all that is delayed.
+	Stream uint64
 	// Items is what rules match on, each an event of its own; usually one, on
 	// the first frame of a request. A Kafka produce has one per message.
 	Items []Item
@@ -112,6 +121,9 @@ type Frame struct {
 	// codec does not speak (CONNECT, WebSocket, replication): the relay copies.
 	Tunnel bool
 }
+
+// AllStreams is the Stream of a frame that ends the connection's work.
+const AllStreams = ^uint64(0)
 
 // Item is one thing that a client asks for, or that a server pushes.
 type Item struct {

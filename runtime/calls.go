@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"faultbox/intercept"
+	"faultbox/protocols"
 )
 
 // callsOf returns the system calls of svc that the tests' rules, or bodies that
@@ -18,7 +19,7 @@ func callsOf(tests []*Test, svc *Service) []string {
 		}
 		for i := range t.Rules {
 			if r := &t.Rules[i]; r.Proto == intercept.Syscalls.Name && r.To == svc.Name {
-				calls = append(calls, r.Calls()...)
+				calls = append(calls, r.Watched()...)
 			}
 		}
 	}
@@ -116,4 +117,10 @@ func (s *stage) Needs(ev *intercept.Event) intercept.Needs {
 		return 0
 	}
 	return t.needs(ev)
+}
+
+// LiesAbout implements intercept.Scout.
+func (s *stage) LiesAbout(ev *intercept.Event, item *protocols.Item) bool {
+	t := s.now.Load()
+	return t != nil && s.armed.Load() && t.rules.LiesAbout(ev, item)
 }

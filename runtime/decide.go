@@ -85,6 +85,11 @@ func (s *Solo) Done(ev intercept.Event) {
 // Needs implements intercept.Scout.
 func (s *Solo) Needs(ev *intercept.Event) intercept.Needs { return s.t.needs(ev) }
 
+// LiesAbout implements intercept.Scout.
+func (s *Solo) LiesAbout(ev *intercept.Event, item *protocols.Item) bool {
+	return s.t.rules.LiesAbout(ev, item)
+}
+
 // Faults says what each rule touched.
 func (s *Solo) Faults() (out []FaultRecord) {
 	events, _ := s.t.log.Timeline()

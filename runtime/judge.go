@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -93,6 +94,9 @@ func faultRecord(group []*intercept.ActiveRule, seen sights) FaultRecord {
 		}
 		counts[key]++
 	}
+	if first.Proto == intercept.Network.Name && f.Acted > 0 {
+		f.Touched = append(f.Touched, Touch{Op: "packets", Edge: intercept.Edge{From: first.From, To: cmp.Or(first.To, "others")}, Outcome: impaired(first), Count: int(f.Acted)})
+	}
 	for _, key := range order {
 		n := counts[key]
 		key.Count = n
@@ -102,6 +106,19 @@ func faultRecord(group []*intercept.ActiveRule, seen sights) FaultRecord {
 		f.Why = why(first, f, seen)
 	}
 	return f
+}
+
+// impaired says in words what a network rule did to packets.
+func impaired(a *intercept.ActiveRule) string {
+	switch f := a.Fault; {
+	case f.Do == intercept.Lose && a.Trigger.Prob == 1:
+		return "cut off"
+	case f.Do == intercept.Lose:
+		return "lost"
+	case f.Rate > 0:
+		return "dropped to keep the rate"
+	}
+	return "held for " + a.Fault.Delay.String()
 }
 
 // actedBy returns the rule of the group that acted on the event, nil if none did.
@@ -120,13 +137,16 @@ func outcome(ev *intercept.Event, a *intercept.ActiveRule) string {
 	if a.Fault.When == intercept.After {
 		side = " after the server had done it"
 	}
+	if a.Proto == intercept.Processes.Name {
+		return map[intercept.Do]string{intercept.Kill: "killed", intercept.Pause: "paused", intercept.Restart: "restarted"}[a.Fault.Do]
+	}
 	switch a.Fault.Do {
 	case intercept.Pass:
 		d := ev.Decision.DelayBefore + ev.Decision.DelayAfter
 		return "delayed " + d.Round(time.Millisecond).String()
 	case intercept.Answer:
-		if ev.Err != "" {
-			return "answered " + ev.Err + side
+		if code := answerCode(ev, a.Fault.Reply); code != "" {
+			return "answered " + code + side
 		}
 		return "answered with the fault's response" + side
 	case intercept.Close:
@@ -154,6 +174,19 @@ func outcome(ev *intercept.Event, a *intercept.ActiveRule) string {
 	return a.Fault.Do.String()
 }
 
+// answerCode is the error code that the client was answered with. An exchange
+// that has not ended when its test is judged has none yet: then it is the one
+// that the fault answers with.
+func answerCode(ev *intercept.Event, r *protocols.Reply) string {
+	switch {
+	case ev.Err != "" || ev.Outcome != intercept.Pending || r == nil || !r.Error:
+		return ev.Err
+	case r.Code == "" && r.Status != 0:
+		return strconv.Itoa(r.Status)
+	}
+	return r.Code
+}
+
 // why explains a rule that acted on nothing, with the nearest traffic seen.
 func why(a *intercept.ActiveRule, f FaultRecord, seen sights) string {
 	events := seen.events
@@ -176,6 +209,9 @@ func why(a *intercept.ActiveRule, f FaultRecord, seen sights) string {
 		if ev := &events[i]; ev.Kind == intercept.Note && ev.To == a.To {
 			return fmt.Sprintf("matched nothing: traffic to %s could not be read: %s", a.To, ev.Note)
 		}
+	}
+	if a.Proto == intercept.Network.Name {
+		return fmt.Sprintf("matched nothing: no packet went from %s to %s while it was in force; does the scenario send any?", a.From, cmp.Or(a.To, "others"))
 	}
 	if a.Proto == intercept.Syscalls.Name {
 		return fmt.Sprintf("matched nothing: %s made no call of %s while the fault was armed; does the scenario lead to one?", a.To, strings.Join(a.Calls(), ", "))

@@ -24,6 +24,7 @@ type Runner struct {
 	Container   Driver // for images, builds and running containers; nil: not in this build
 	Interceptor intercept.Interceptor
 	Calls       intercept.Interceptor // of system calls; nil: not in this build
+	Network     Network               // nil: not in this build
 	Through     Through
 	Steppers    map[string]Stepper // by protocol name
 	Sinks       []Sink
@@ -220,10 +221,14 @@ func (w *worker) play(ctx context.Context, t *T) *TestRecord {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w after %s: the body did not end; raise timeout= or look for what hangs", ErrTimeout, limit))
 	defer cancel()
 	t.ctx = ctx
-	t.rules.Arm(t.test.Rules...)
 	t.stage.armed.Store(true)
+	disarm := t.Arm(t.test.Rules...)
 	err := t.test.Body(t)
 	t.stage.armed.Store(false)
+	disarm()
+	if unable := t.unable.Load(); unable != nil && ctx.Err() == nil {
+		return w.unable(ctx, t, *unable)
+	}
 	return judge(ctx, t, err)
 }
 

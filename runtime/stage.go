@@ -244,7 +244,7 @@ func edgeNamed(tests []*Test, from, to, itf string) bool {
 			return true
 		}
 		for _, r := range t.Rules {
-			if r.Proto != intercept.Syscalls.Name && r.To == to && fits(r.From, from) && fits(r.Interface, itf) {
+			if r.Proto != intercept.Syscalls.Name && !r.Standing() && r.To == to && fits(r.From, from) && fits(r.Interface, itf) {
 				return true
 			}
 		}

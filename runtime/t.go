@@ -20,6 +20,7 @@ type T struct {
 
 	immune atomic.Bool // own steps are not faulted
 	tracks tracks
+	unable atomic.Pointer[error] // why a standing rule could not be put into force
 
 	mu       sync.Mutex
 	sessions map[sessionKey]*session
@@ -51,7 +52,14 @@ func (t *T) Rules() *intercept.Rules { return t.rules }
 // Arm arms rules until disarm is called or the test ends. Their names, like
 // those of Test.Rules, appear in the report. Only a test marked Dynamic, or
 // one that traces the edges in question, has anything to arm them on.
-func (t *T) Arm(rules ...intercept.Rule) (disarm func()) { return t.rules.Arm(rules...) }
+func (t *T) Arm(rules ...intercept.Rule) (disarm func()) {
+	active, off := t.rules.ArmActive(rules...)
+	undo := t.stand(active)
+	return func() {
+		undo()
+		off()
+	}
+}
 
 // Immune says whether the test's own steps are spared from faults from now
 // on: they are while expectations are judged.

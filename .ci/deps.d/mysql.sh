@@ -1,7 +1,7 @@
 #!/bin/sh
-# Oracle's MySQL server, which Debian has in sid only, into the cache folder of
-# the tests: its packages are unpacked there, never installed, and the server
-# runs with sid's own loader and libraries. Needs apt and root, or a user who
+# Oracle's MySQL, server and client, which Debian has in sid only, into the cache
+# folder of the tests: its packages are unpacked there, never installed, and run
+# with sid's own loader and libraries. Needs apt and root, or a user who
 # may read apt's sources. Does nothing when all is there.
 set -eu
 dir=${XDG_CACHE_HOME:-$HOME/.cache}/faultbox-tests/mysql
@@ -26,7 +26,7 @@ apt() {
 		-o APT::Sandbox::User=root -o Debug::NoLocking=1 "$@"
 }
 apt update
-apt install -y --download-only --no-install-recommends mysql-server-core
+apt install -y --download-only --no-install-recommends mysql-server-core mysql-client-core
 rm -rf "$dir"
 mkdir -p "$dir/fs"
 for package in "$work"/cache/archives/*.deb; do
@@ -34,15 +34,22 @@ for package in "$work"/cache/archives/*.deb; do
 done
 rm -rf "$dir/fs/usr/share/doc" "$dir/fs/usr/share/locale" "$dir/fs/usr/share/man"
 
-# A script that starts it, whoever calls it.
-cat >"$dir/mysqld" <<SH
+# program NAME FILE ARGUMENT…: a script that runs FILE of the packages.
+program() {
+	name=$1 file=$2
+	shift 2
+	cat >"$dir/$name" <<SH
 #!/bin/sh
 here=\$(dirname "\$0")
 libraries=\$here/fs/usr/lib/$triplet
-exec "\$libraries/$loader" --library-path "\$libraries:\$here/fs/usr/lib/mysql/private" "\$here/fs/usr/sbin/mysqld" --no-defaults \\
-	--basedir="\$here/fs/usr" --lc-messages-dir="\$here/fs/usr/share/mysql" --plugin-dir="\$here/fs/usr/lib/mysql/plugin" \\
-	--secure-file-priv= "\$@"
+exec "\$libraries/$loader" --library-path "\$libraries:\$here/fs/usr/lib/mysql/private" "\$here/fs/$file" --no-defaults $* "\$@"
 SH
-chmod 755 "$dir/mysqld"
+	chmod 755 "$dir/$name"
+}
+# shellcheck disable=SC2016 # $here is the script's
+program mysqld usr/sbin/mysqld '--basedir="$here/fs/usr" --lc-messages-dir="$here/fs/usr/share/mysql"' \
+	'--plugin-dir="$here/fs/usr/lib/mysql/plugin" --secure-file-priv='
+program mysql usr/bin/mysql
 "$dir/mysqld" --version
+"$dir/mysql" --version
 touch "$dir/complete"

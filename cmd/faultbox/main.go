@@ -14,14 +14,12 @@ import (
 	"faultbox/cmd/faultbox/demo"
 	"faultbox/intercept/syscalls"
 	"faultbox/runtime"
-	"faultbox/runtime/docker"
 )
 
 // version is set by the linker.
 var version = ""
 
 func main() {
-	docker.Helper()
 	syscalls.Helper()
 	os.Exit(run(os.Args[1:]))
 }

@@ -97,7 +97,7 @@ func (f *runFlags) plan(errs io.Writer) (*plan, error) {
 		}
 		if !unseen {
 			p.rules = append(p.rules, r)
-			p.watch = append(p.watch, r.Calls()...)
+			p.watch = append(p.watch, r.Watched()...)
 			continue
 		}
 		if r.Fault.Do != intercept.Deny || r.Trigger != intercept.Always || strings.Contains(head, ",") {

@@ -32,6 +32,10 @@ func TestHTTP2CurlFaults(t *testing.T) {
 	if err := os.WriteFile(file, make([]byte, 8<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	medium := filepath.Join(t.TempDir(), "medium")
+	if err := os.WriteFile(medium, make([]byte, 900_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	large := strings.Repeat("0123456789", 100_000)
 	for _, c := range []struct {
 		name   string
@@ -51,16 +55,16 @@ func TestHTTP2CurlFaults(t *testing.T) {
 		{"large response", nil, httpValue(200, large), nil, "/x", large + "[exit 0]", 0},
 		{"large response after", nil, after(httpValue(200, large)), nil, "/x", large + "[exit 0]", 1},
 		{"response without body", nil, httpValue(204, nil), nil, "/x", "HTTP/2 204 \r\n\r\n[exit 0]", 0},
-		{"REFUSED_STREAM", nil, h2Reset("REFUSED_STREAM"), []string{"-d", "a"}, "/x", "[exit 92]", 0},
+		{"REFUSED_STREAM", nil, h2Reset("REFUSED_STREAM"), []string{"-d", "a"}, "/x", "tried 5 times before giving up\n[exit 56]", 0},
 		{"INTERNAL_ERROR", nil, h2Reset("internal_error"), nil, "/x", "stream 1 was not closed cleanly: INTERNAL_ERROR (err 2)\n[exit 92]", 0},
 		{"INTERNAL_ERROR after", nil, after(h2Reset("INTERNAL_ERROR")), nil, "/x", "stream 1 was not closed cleanly: INTERNAL_ERROR (err 2)\n[exit 92]", 1},
-		{"close before", nil, intercept.Fault{Do: intercept.Close}, nil, "/x", "[exit 52]", 0},
-		{"close after", nil, after(intercept.Fault{Do: intercept.Close}), nil, "/x", "[exit 52]", 1},
-		{"close after a large answer", nil, after(intercept.Fault{Do: intercept.Close}), nil, "/bytes?n=50000000", "[exit 52]", 1},
-		{"reset", nil, intercept.Fault{Do: intercept.Reset}, nil, "/x", "Connection reset by peer\n[exit 56]", 0},
-		{"cut", nil, intercept.Fault{Do: intercept.Cut, Bytes: 1000}, nil, "/bytes?n=5000", "[exit 92]", 1},
+		{"close before", nil, intercept.Fault{Do: intercept.Close}, nil, "/x", "[exit 18]", 0},
+		{"close after", nil, after(intercept.Fault{Do: intercept.Close}), nil, "/x", "[exit 18]", 1},
+		{"close after a large answer", nil, after(intercept.Fault{Do: intercept.Close}), nil, "/bytes?n=50000000", "[exit 18]", 1},
+		{"reset", nil, intercept.Fault{Do: intercept.Reset}, nil, "/x", "Connection reset by peer\n", 0},
+		{"cut", nil, intercept.Fault{Do: intercept.Cut, Bytes: 1000}, nil, "/bytes?n=5000", "before end of the underlying stream\n", 1},
 		{"twice", nil, intercept.Fault{Do: intercept.Twice}, []string{"-d", "abc"}, "/x", "3 bytes", 2},
-		{"twice, large", nil, intercept.Fault{Do: intercept.Twice}, []string{"--data-binary", large[:900_000]}, "/x", "900000 bytes", 2},
+		{"twice, large", nil, intercept.Fault{Do: intercept.Twice}, []string{"--data-binary", "@" + medium}, "/x", "900000 bytes", 2},
 		{"twice, too large", nil, intercept.Fault{Do: intercept.Twice}, []string{"-T", file}, "/x", "8388608 bytes", 1},
 		{"twice, no body", nil, intercept.Fault{Do: intercept.Twice}, nil, "/bytes?n=100000", "[exit 0]", 2},
 		{"path and query", []string{"path", "/a?q=*"}, httpError(500, "x"), nil, "/a?q=c", "HTTP/2 500", 0},

@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/h2c"
+	"golang.org/x/net/http2/h2c" //lint:ignore SA1019 net/http has no server that takes the upgrade from HTTP/1.1
 
 	"faultbox/intercept"
 	h2 "faultbox/protocols/http2"
@@ -39,6 +39,7 @@ func upgradingServer(t testing.TB) (addr string, served *atomic.Int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	//lint:ignore SA1019 see the import
 	s := &http.Server{Handler: h2c.NewHandler(handler, &http2.Server{})}
 	go s.Serve(ln)
 	t.Cleanup(func() { s.Close() })

@@ -1,6 +1,7 @@
 package drivers
 
 import (
+	_ "embed"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,9 @@ import (
 
 // kafkaVersion is the Apache Kafka that .ci/deps.d/kafka.sh installs.
 const kafkaVersion = "3.9.1"
+
+//go:embed testdata/kafka/Cluster.java
+var clusterJava []byte
 
 // Kafka starts an Apache Kafka cluster (KRaft, one JVM) for the test and
 // returns its brokers' addresses, which are also those that they advertise.
@@ -37,8 +41,12 @@ func KafkaBehind(t testing.TB, outer func(inner string) string) (direct, fronted
 func startKafka(t testing.TB, prefix []string, controller string, brokers ...string) {
 	t.Helper()
 	dir := folder(t, "")
+	source := filepath.Join(dir, "Cluster.java")
+	if err := os.WriteFile(source, clusterJava, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	args := append(prefix, lookPath(t, "java", "default-jdk-headless"), "-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
-		"-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", kafkaJars(t), "testdata/kafka/Cluster.java", dir, controller)
+		"-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", kafkaJars(t), source, dir, controller)
 	cmd := exec.Command(args[0], append(args[1:], brokers...)...)
 	if _, err := cmd.StdinPipe(); err != nil { // it ends when we do
 		t.Fatal(err)

@@ -25,14 +25,8 @@ GRANT ALL ON *.* TO 'app'@'%' WITH GRANT OPTION;
 // TLS and authenticates by caching_sha2_password. args are further arguments.
 func MySQL(t testing.TB, args ...string) (addr string) {
 	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Skipf("needs a cache folder for MySQL: %v", err)
-	}
-	bin := filepath.Join(cache, "faultbox-tests", "mysql", "mysqld")
-	if _, err := os.Stat(filepath.Join(filepath.Dir(bin), "complete")); err != nil {
-		t.Skipf("needs MySQL: sh .ci/deps.d/mysql.sh (%v)", err)
-	}
+	cached(t, "mysql/complete", ".ci/deps.d/mysql.sh")
+	bin := cached(t, "mysql/mysqld", ".ci/deps.d/mysql.sh")
 	dir := folder(t, "")
 	base := []string{"--datadir=" + filepath.Join(dir, "data"), "--innodb-redo-log-capacity=8M"}
 	if os.Getuid() == 0 {

@@ -168,7 +168,7 @@ var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 // newExchange returns an exchange that f begins.
 func (r *relay) newExchange(f *protocols.Frame, began time.Duration) *exchange {
 	x := exchanges.Get().(*exchange)
-	x.id, x.oneway, x.began = f.ID, f.Oneway, began
+	x.id, x.stream, x.oneway, x.began = f.ID, f.Stream, f.Oneway, began
 	return x
 }
 

@@ -11,25 +11,26 @@ import (
 // exchange is a request until its answer has been passed on, or a pushed
 // message until it has.
 type exchange struct {
-	id    uint64
-	began time.Duration // since the connection began
-	first item          // what it asks for, if items > 0
-	rest  []item        // the others, for a request that asks for many things
-	items int
-	err   string // the server's error code
-	plan  *plan  // nil: no rule fired
+	id, stream uint64
+	began      time.Duration // since the connection began
+	first      item          // what it asks for, if items > 0
+	rest       []item        // the others, for a request that asks for many things
+	items      int
+	err        string // the server's error code
+	plan       *plan  // nil: no rule fired
 
-	sent    bool // the request's last frame has come
-	heard   bool // the answer's first frame has come
-	told    bool // its sender has heard all that it is going to hear
-	oneway  bool // no answer will come
-	pushed  bool // by the server
-	mute    [2]bool
-	awaits  bool    // the server's answer has yet to come and be swallowed
-	broken  bool    // the connection ended first
-	idle    [2]bool // by When: the fault had nothing to act on
-	listed  bool    // is in a list of exchanges in flight
-	pending bool    // is in a list of exchanges to report
+	sent     bool // the request's last frame has come
+	heard    bool // the answer's first frame has come
+	told     bool // its sender has heard all that it is going to hear
+	oneway   bool // no answer will come
+	pushed   bool // by the server
+	mute     [2]bool
+	awaits   bool    // the server's answer has yet to come and be swallowed
+	broken   bool    // the connection ended first
+	replaced bool    // a fault has replaced the answer, of which the rest is to come
+	idle     [2]bool // by When: the fault had nothing to act on
+	listed   bool    // is in a list of exchanges in flight
+	pending  bool    // is in a list of exchanges to report
 }
 
 // item is the part of an event that an exchange keeps.
@@ -58,21 +59,6 @@ type plan struct {
 	passed  int             // Cut: bytes of the answer that have passed
 	cut     bool            // the cut is made
 	endless bool            // the answer ends where the connection does
-}
-
-// hold keeps the frames that one side sends in an exchange until a delay is
-// over. It is guarded by relay.mu.
-type hold struct {
-	lane   *lane
-	x      *exchange
-	timer  *time.Timer
-	buf    []byte
-	mid    bool // buf ends within a message
-	ready  bool // when it is over, the plan's back or end is ready
-	tunnel bool // when it is over, the connection is a tunnel
-	known  bool // the codec has been told (StreamCodec)
-	last   bool // when it is over, this side has sent its last frame
-	over   bool
 }
 
 // gone reports whether no further frame can concern the exchange.

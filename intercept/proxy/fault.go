@@ -3,7 +3,6 @@ package proxy
 import (
 	"bytes"
 	"slices"
-	"time"
 
 	"faultbox/intercept"
 	"faultbox/protocols"
@@ -11,94 +10,6 @@ import (
 
 // maxGather is how much of a request is gathered for Twice.
 const maxGather = 16 << 20
-
-// holding returns what delays x in direction d, or nil.
-func (x *exchange) holding(d protocols.Dir) *hold {
-	if x.plan == nil || x.plan.hold[d] == nil || x.plan.hold[d].over {
-		return nil
-	}
-	return x.plan.hold[d]
-}
-
-// delay puts what this lane passes on of x on hold.
-func (l *lane) delay(x *exchange, d time.Duration) {
-	if d <= 0 || x.plan.hold[l.dir] != nil {
-		return
-	}
-	h := &hold{lane: l, x: x}
-	x.plan.hold[l.dir] = h
-	x.plan.holds++
-	l.holds++
-	if !l.r.link.Protocol.Multiplexed {
-		l.gate = h
-	}
-	h.timer = time.AfterFunc(d, h.release)
-}
-
-// release ends a hold when its time has come.
-func (h *hold) release() {
-	r := h.lane.r
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.stopped {
-		h.end()
-	}
-}
-
-// end passes on what was on hold. The mutex is held.
-func (h *hold) end() {
-	if h.over {
-		return
-	}
-	h.timer.Stop()
-	h.over = true
-	l, x := h.lane, h.x
-	l.holds--
-	x.plan.holds--
-	if h.known {
-		h.buf = l.r.streams.Release(l.dir, x.id, h.buf)
-	}
-	if h.mid {
-		l.tail = append(l.tail, h.buf...)
-	} else {
-		l.queue = append(l.queue, h.buf...)
-	}
-	h.buf = nil
-	if h.ready {
-		l.r.publish(x)
-	}
-	if h.last {
-		if l.dir == protocols.ToServer || x.pushed {
-			l.originated(x)
-		} else {
-			l.answered(x)
-		}
-	}
-	if h.tunnel {
-		l.r.giveUp("")
-	}
-	l.kick()
-	l.r.changed.Broadcast()
-}
-
-// send passes on b, a piece of x, now or when its delay is over.
-func (l *lane) send(x *exchange, b []byte, more bool) {
-	h := x.holding(l.dir)
-	if h == nil {
-		l.put(b)
-		l.mid = more
-		return
-	}
-	if l.r.streams != nil && !h.known {
-		h.known = true
-		b = l.r.streams.Hold(l.dir, x.id, b)
-	}
-	h.buf = append(h.buf, b...)
-	h.mid = more
-	if len(h.buf) > maxQueue {
-		l.gate = h
-	}
-}
 
 // effective is what goes out for frame f if nothing is done to it.
 func (l *lane) effective(f *protocols.Frame, n int) []byte {
@@ -254,6 +165,9 @@ func (r *relay) tell(x *exchange) {
 		return // reported when its last frame has come
 	}
 	client := &r.lanes[protocols.ToClient]
+	if r.streams != nil {
+		p.back = r.streams.Release(client.dir, x.id, p.back)
+	}
 	client.complete(x)
 	client.queue = append(client.queue, p.back...)
 	p.back = nil
@@ -290,7 +204,7 @@ func (l *lane) answerPlanned(x *exchange, f *protocols.Frame, n int) {
 			raw := l.buf[l.lo : l.lo+n]
 			forward, back := l.r.codec.Apply(l.dir, *f, raw, fates)
 			if !same(forward, raw) || back != nil {
-				x.mute[l.dir] = true
+				x.mute[l.dir], x.replaced = true, true
 				p.endBehind(fates)
 				l.send(x, forward, false)
 				l.opposite().inject(back)
@@ -393,5 +307,5 @@ func (r *relay) letGo(x *exchange) {
 
 // same reports whether a and b are the same bytes at the same place.
 func same(a, b []byte) bool {
-	return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0]
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }

@@ -42,6 +42,9 @@ type lane struct {
 	try    func(uintptr) bool // tryRead
 	n      int                // its result
 	err    error
+	number int32 // by which the loop knows the lane
+	left   bool  // has left the loop, having read err
+	routed bool  // … and what it read before has been routed
 
 	// Guarded by relay.mu. busy makes one goroutine the owner of what is
 	// marked with *, also while it lets go of the mutex to write.
@@ -54,15 +57,17 @@ type lane struct {
 	tail     []byte      // goes out after queue; the beginning of a message
 	done     []*exchange // to be reported once what is in out and queue is written
 	spare    []*exchange
-	holds    int       // holds whose time has not come
-	gate     *hold     // the lane reads on when this one is over, or small
-	parked   bool      // reads no further: a fault is about to end the connection
-	over     bool      // nothing more from src is passed on
-	ended    bool      // src has sent its last byte
-	dead     bool      // dst can't be written to
-	endless  *exchange // an answer to be cut that ends where the connection does
-	upgrades bool      // has met the frame behind which TLS begins
-	resting  bool      // waits for the opposite lane to set up TLS
+	holds    int              // holds whose time has not come
+	gate     *hold            // the lane reads on when this one is over, or small
+	held     map[uint64]*hold // by stream: the last one, while it is not over
+	behind   []byte           // goes out when held is empty
+	parked   bool             // reads no further: a fault is about to end the connection
+	over     bool             // nothing more from src is passed on
+	ended    bool             // src has sent its last byte
+	dead     bool             // dst can't be written to
+	endless  *exchange        // an answer to be cut that ends where the connection does
+	upgrades bool             // has met the frame behind which TLS begins
+	resting  bool             // waits for the opposite lane to set up TLS
 	last     ending
 	shut     bool // dst has been told the last thing
 }
@@ -89,7 +94,9 @@ func (l *lane) opposite() *lane { return &l.r.lanes[l.dir.Opposite()] }
 
 // pump moves bytes until the source or the connection ends.
 func (l *lane) pump() {
-	for l.step(l.fill()) {
+	if !l.left || l.step(l.err) {
+		for l.step(l.fill()) {
+		}
 	}
 	if l.dir == protocols.ToServer {
 		l.drainClient()
@@ -163,7 +170,8 @@ func (l *lane) step(err error) bool {
 			return false
 		}
 		l.busy = true
-		more := l.route(err != nil)
+		more := l.routed || l.route(err != nil)
+		l.routed = false
 		l.drain()
 		if l.dead {
 			l.ended = true

@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 		beChild(role)
 		return
 	}
+	new(relay).enter() // starts the loops, which stay
 	before := runtime.NumGoroutine()
 	code := m.Run()
 	for try := 0; code == 0 && runtime.NumGoroutine() > before; try++ {

@@ -28,6 +28,7 @@ func (l *lane) route(atEOF bool) (more bool) {
 		case err != nil:
 			r.giveUp(fmt.Sprintf("%s: %v; the rest of this connection is relayed as it comes, no fault applies to it", r.link.Protocol.Name, err))
 			continue
+		case n == 0 && f.ID != 0: // implied by what comes next
 		case n == 0 && l.hi-l.lo >= window:
 			r.giveUp(fmt.Sprintf("%s: no end of message within %d bytes; the rest of this connection is relayed as it comes, no fault applies to it", r.link.Protocol.Name, window))
 			continue
@@ -86,6 +87,13 @@ func (l *lane) frame(f *protocols.Frame, n int, now time.Duration) {
 
 // forward passes a frame on, as it came or as the codec rewrote it.
 func (l *lane) forward(f *protocols.Frame, n int) {
+	if l.lastOut(f, n) {
+		return
+	}
+	if h := l.heldUp(f.Stream); h != nil {
+		h.add(l.effective(f, n), f.More)
+		return
+	}
 	if f.Raw != nil {
 		l.put(f.Raw)
 	} else {

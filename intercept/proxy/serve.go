@@ -77,6 +77,7 @@ type relay struct {
 	codec     protocols.Codec
 	streams   protocols.StreamCodec // codec, if it is one
 	lanes     [2]lane               // by direction
+	loop      *loop                 // moves the bytes; nil: the lanes' goroutines do
 	work      sync.WaitGroup
 	opaque    bool // relayed without the codec
 	upgrading bool // TLS is being set up: nothing is read or written
@@ -90,9 +91,9 @@ type relay struct {
 
 func newRelay(client, server net.Conn, l Link) *relay {
 	r := &relay{link: l, edge: l.event(), start: time.Now(), codec: l.Protocol.New()}
+	r.streams, _ = r.codec.(protocols.StreamCodec)
 	r.asked = r.edge
 	r.changed.L = &r.mu
-	r.streams, _ = r.codec.(protocols.StreamCodec)
 	r.lanes[protocols.ToServer].init(r, protocols.ToServer, client, server)
 	r.lanes[protocols.ToClient].init(r, protocols.ToClient, server, client)
 	return r
@@ -104,16 +105,13 @@ func (r *relay) now() time.Duration { return time.Since(r.start) }
 func (r *relay) serve() {
 	if r.link.TLS {
 		r.beginTLS()
+		r.pump()
+	} else if !r.enter() || r.stay() {
+		r.pump()
 	}
-	r.work.Add(1)
-	go func() {
-		defer r.work.Done()
-		r.lanes[protocols.ToClient].pump()
-	}()
-	r.lanes[protocols.ToServer].pump()
 
 	r.mu.Lock()
-	for !r.stopped && !(r.lanes[0].shut && r.lanes[1].shut) {
+	for !r.over() {
 		r.changed.Wait()
 	}
 	r.stop()
@@ -121,6 +119,38 @@ func (r *relay) serve() {
 	r.work.Wait()
 	bare(r.lanes[protocols.ToServer].src).Close()
 	r.abandon()
+}
+
+// pump has a goroutine relay each lane.
+func (r *relay) pump() {
+	r.work.Add(1)
+	go func() {
+		defer r.work.Done()
+		r.lanes[protocols.ToClient].pump()
+	}()
+	r.lanes[protocols.ToServer].pump()
+}
+
+// over reports whether nothing more is to be relayed. The mutex is held.
+func (r *relay) over() bool {
+	return r.stopped || r.lanes[protocols.ToServer].shut && r.lanes[protocols.ToClient].shut
+}
+
+// stay waits while the connection is in a loop, and reports whether it goes on
+// without.
+func (r *relay) stay() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.loop != nil && !r.over() {
+		r.changed.Wait()
+	}
+	switch {
+	case r.loop != nil:
+		r.leave()
+	case !r.over():
+		r.rejoin()
+	}
+	return !r.over()
 }
 
 // cancel ends the connection because the run ends.
@@ -176,7 +206,7 @@ func (r *relay) abandon() {
 				}
 			}
 		}
-		x.broken = true
+		x.broken = !x.replaced || x.plan.holds > 0
 		r.report(x, now)
 	}
 }

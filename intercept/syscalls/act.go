@@ -28,13 +28,11 @@ func (s *supervisor) act(v *verdict) {
 		}
 		s.conclude(v, response{val: n}, intercept.LiedTo)
 	case intercept.Short:
-		if v.slot < 0 {
-			v.slot = s.arena.put(v.n.id)
-		}
-		go s.shorten(v, f.Bytes)
+		s.beside(v, func() { s.shorten(v, f.Bytes) })
 	case intercept.Kill:
 		s.kill(v)
 	default:
+		s.settle(&v.n, v.ev.Op)
 		s.conclude(v, response{flags: proceed}, intercept.Answered)
 	}
 }
@@ -61,15 +59,4 @@ func (s *supervisor) tell(v *verdict, how intercept.Outcome) {
 	v.ev.Outcome = how
 	v.ev.Took = time.Since(v.since)
 	s.handler.Done(v.ev)
-}
-
-// kill ends the process that makes the call: it never happens.
-func (s *supervisor) kill(v *verdict) {
-	if !s.l.valid(v.n.id) || unix.Kill(int(v.n.tid), unix.SIGKILL) != nil {
-		s.conclude(v, response{flags: proceed}, intercept.Broken)
-		return
-	}
-	s.arena.drop(v.slot)
-	v.slot = -1
-	s.tell(v, intercept.Killed)
 }

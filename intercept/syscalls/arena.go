@@ -60,10 +60,14 @@ func (a *arena) slot(i int) *uint64 {
 	return (*uint64)(unsafe.Pointer(&a.mem[arenaHead+8*i]))
 }
 
-// put notes a call that waits beyond the next notification. -1: there is no room.
+// put notes a call that waits beyond the next notification. -1: there is no
+// room, or the arena is closed.
 func (a *arena) put(id uint64) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.mem == nil {
+		return -1
+	}
 	i := int(*a.used())
 	if n := len(a.free); n > 0 {
 		i, a.free = a.free[n-1], a.free[:n-1]
@@ -83,6 +87,9 @@ func (a *arena) drop(i int) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.mem == nil {
+		return
+	}
 	*a.slot(i) = 0
 	a.free = append(a.free, i)
 }
@@ -101,6 +108,9 @@ func (a *arena) waiting() (ids []uint64) {
 }
 
 func (a *arena) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	unix.Munmap(a.mem)
+	a.mem = nil
 	a.file.Close()
 }

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"faultbox/intercept"
+	"faultbox/protocols"
 )
 
 // Interceptor watches the system calls of programs that are yet to be started.
@@ -192,6 +193,7 @@ func (a *attachment) supervise(l listener, flags uint32) (*supervisor, error) {
 		begun: a.begun, done: make(chan struct{}),
 		pending: make(map[*verdict]struct{}), peers: make(map[string]netAddr), broken: make(map[uint32]*verdict),
 	}
+	s.idle.L = &s.mu
 	go s.run()
 	return s, nil
 }
@@ -232,3 +234,5 @@ type curious struct{ intercept.Handler }
 func (curious) Needs(*intercept.Event) intercept.Needs {
 	return intercept.NeedsCall | intercept.NeedsFile | intercept.NeedsPeer | intercept.NeedsProcess
 }
+
+func (curious) LiesAbout(*intercept.Event, *protocols.Item) bool { return false }

@@ -8,8 +8,6 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
-
-	"faultbox/intercept"
 )
 
 // explain notes what a program cannot do because it is watched.
@@ -28,7 +26,7 @@ func (s *supervisor) explain(n *notification, name string) {
 		}
 	}
 	if note != "" {
-		s.handler.Done(intercept.Event{Kind: intercept.Note, From: s.name, To: s.name, Proto: intercept.Syscalls.Name, Note: note})
+		s.note(note)
 	}
 }
 

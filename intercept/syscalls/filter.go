@@ -35,9 +35,9 @@ type plan struct {
 	deny  map[string]int // names and errnos; the kernel answers
 }
 
-// always are the calls that every filter watches: seccomp, to explain why a
-// program's own listener is refused.
-var always = []string{"seccomp"}
+// always are the calls that every filter watches, to explain why a program's
+// own listener is refused and why a setuid program has no privileges.
+var always = []string{"seccomp", "execve", "execveat"}
 
 // turnedAway are the calls that would let others slip by: they do not exist.
 var turnedAway = []string{"io_uring_setup", "io_uring_enter", "io_uring_register"}

@@ -50,7 +50,7 @@ func TestSupervisorKilled(t *testing.T) {
 import os, threading, tempfile, time
 f = tempfile.TemporaryFile()
 def wait(i):
-    os.fsync(f.fileno()); print("synced", i)
+    os.fsync(f.fileno()); os.write(1, b"synced\n")
 ts = [threading.Thread(target=wait, args=(i,)) for i in range(20)]
 [t.start() for t in ts]
 print("waiting")

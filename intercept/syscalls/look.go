@@ -122,8 +122,23 @@ func (k *looker) resolve(dirfd int, path string, follow bool) string {
 		return clean
 	}
 	defer unix.Close(root)
+	return k.resolveIn(root, path, follow, maxLinks)
+}
+
+// maxLinks is how many links in a row are followed that lead to nothing yet.
+const maxLinks = 40
+
+// resolveIn resolves an absolute path below root.
+func (k *looker) resolveIn(root int, path string, follow bool, links int) string {
 	if p := k.walk(root, path, follow); p != "" {
 		return p
+	}
+	clean := cleanPath(path)
+	if to := k.dangling(root, path); follow && to != "" && links > 0 {
+		if !strings.HasPrefix(to, "/") {
+			to = path[:strings.LastIndexByte(path, '/')+1] + to
+		}
+		return k.resolveIn(root, to, true, links-1)
 	}
 	trimmed := strings.TrimRight(path, "/")
 	i := strings.LastIndexByte(trimmed, '/')
@@ -166,6 +181,21 @@ func (k *looker) walk(root int, path string, follow bool) string {
 		return name
 	}
 	return ""
+}
+
+// dangling returns what a link contains; "" if path is not that of a link.
+func (k *looker) dangling(root int, path string) string {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC | unix.O_NOFOLLOW, Resolve: unix.RESOLVE_IN_ROOT}
+	fd, err := unix.Openat2(root, path, &how)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	n, err := unix.Readlinkat(fd, "", k.buf[:])
+	if err != nil {
+		return ""
+	}
+	return string(k.buf[:n])
 }
 
 // cleanPath resolves dots in an absolute path by its text alone.

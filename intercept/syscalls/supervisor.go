@@ -34,11 +34,15 @@ type supervisor struct {
 	passing atomic.Bool // closed: let everything happen
 	tid     atomic.Int64
 	done    chan struct{} // the thread has ended
+	first   atomic.Int64  // the service's first process
+	journal journal
 
 	mu      sync.Mutex
 	pending map[*verdict]struct{} // delayed
 	peers   map[string]netAddr    // by socket: whom it was connected to
 	broken  map[uint32]*verdict   // by thread: decided, then interrupted (before Linux 5.19)
+	busy    int                   // verdicts that are carried out beside the thread
+	idle    sync.Cond             // busy is 0; its lock is mu
 
 	// Of the thread, between two calls.
 	ev    intercept.Event
@@ -84,7 +88,12 @@ func (s *supervisor) run() {
 // handle decides on a call and answers it, or sees to it that it is answered.
 func (s *supervisor) handle(n *notification) {
 	name := s.translate(n)
-	if s.passing.Load() || s.begun != nil && !s.hasBegun() {
+	if s.begun != nil && !s.hasBegun() {
+		s.first.CompareAndSwap(0, int64(n.tid))
+		s.l.pass(n.id)
+		return
+	}
+	if s.passing.Load() {
 		s.l.pass(n.id)
 		return
 	}
@@ -107,12 +116,14 @@ func (s *supervisor) handle(n *notification) {
 	if needs > intercept.NeedsCall && !s.l.valid(n.id) {
 		return // whoever called is dead, and what was read may be another's
 	}
+	s.follow(n, name)
 	if old := s.interrupted(n); old != nil {
 		s.act(old)
 		return
 	}
 	ev.Decision = s.handler.Decide(ev, &s.item)
 	if !ev.Decision.Fires() {
+		s.settle(n, name)
 		s.l.pass(n.id)
 		ev.Took = time.Since(start)
 		s.handler.Done(*ev)
@@ -178,6 +189,24 @@ func (s *supervisor) postpone(v *verdict, delay time.Duration) {
 	})
 }
 
+// beside carries a verdict out on a goroutine of its own.
+func (s *supervisor) beside(v *verdict, f func()) {
+	if v.slot < 0 {
+		v.slot = s.arena.put(v.n.id)
+	}
+	s.mu.Lock()
+	s.busy++
+	s.mu.Unlock()
+	go func() {
+		f()
+		s.mu.Lock()
+		if s.busy--; s.busy == 0 {
+			s.idle.Broadcast()
+		}
+		s.mu.Unlock()
+	}()
+}
+
 // take removes a postponed verdict; false: somebody else has.
 func (s *supervisor) take(v *verdict) bool {
 	s.mu.Lock()
@@ -223,6 +252,12 @@ func (s *supervisor) close() {
 	for _, v := range broken {
 		s.tell(v, intercept.Broken)
 	}
+	s.mu.Lock()
+	for s.busy > 0 {
+		s.idle.Wait()
+	}
+	s.mu.Unlock()
+	s.journal.close()
 	if s.await(20 * time.Millisecond) {
 		return
 	}

@@ -205,7 +205,7 @@ func (s *supervisor) awaitReady(v *verdict, fd int, t *transfer) bool {
 		if n, _ := unix.Poll(fds, int((100 * time.Millisecond).Milliseconds())); n > 0 {
 			return true
 		}
-		if !s.l.valid(v.n.id) {
+		if s.passing.Load() || !s.l.valid(v.n.id) {
 			return false
 		}
 	}

@@ -6,7 +6,10 @@ import (
 	"faultbox/protocols/grpc"
 	"faultbox/protocols/http1"
 	"faultbox/protocols/http2"
+	"faultbox/protocols/kafka"
+	"faultbox/protocols/mongodb"
 	"faultbox/protocols/mysql"
+	"faultbox/protocols/nats"
 	"faultbox/protocols/postgres"
 	"faultbox/protocols/redis"
 	"faultbox/protocols/tcp"
@@ -18,9 +21,12 @@ func Protocols() []*protocols.Protocol {
 		http1.Protocol,
 		http2.Protocol,
 		grpc.Protocol,
+		nats.Protocol,
 		postgres.Protocol,
 		mysql.Protocol,
 		redis.Protocol,
+		kafka.Protocol,
+		mongodb.Protocol,
 		tcp.Protocol,
 	}
 }

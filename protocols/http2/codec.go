@@ -19,6 +19,7 @@ type codec struct {
 	encoder blockEncoder
 	refused map[uint32]bool // streams that the server may not push
 	spare   []*stream
+	early   []byte                // for the client, goes out behind the server's first frame
 	waiting [2]map[uint64]*stream // by direction and exchange: on hold
 }
 
@@ -63,6 +64,24 @@ func (c *codec) touch() { c.touched = true }
 
 // Decode implements protocols.Codec.
 func (c *codec) Decode(d protocols.Dir, buf []byte) (f protocols.Frame, n int, err error) {
+	f, n, err = c.decode(d, buf)
+	if f.Back != nil && d == protocols.ToServer {
+		f.Back = c.inTime(f.Back)
+	}
+	return f, n, err
+}
+
+// inTime is b, of our own making for the client, if that may go out now: not
+// before the server's SETTINGS.
+func (c *codec) inTime(b []byte) []byte {
+	if c.sides[protocols.ToClient].phase == frames {
+		return b
+	}
+	c.early = append(c.early, b...)
+	return nil
+}
+
+func (c *codec) decode(d protocols.Dir, buf []byte) (f protocols.Frame, n int, err error) {
 	s := &c.sides[d]
 	if s.part.left > 0 && len(buf) > 0 {
 		s.raw, s.back = s.raw[:0], s.back[:0]
@@ -114,6 +133,11 @@ func (c *codec) control(d protocols.Dir, h header, b []byte) (f protocols.Frame,
 		c.reset(&f, d, h, b)
 	case frameSettings:
 		c.settings(&f, d, h, b[headerLen:])
+		if d == protocols.ToClient && len(c.early) > 0 {
+			x := &c.sides[d]
+			x.raw = append(append(x.raw, b...), c.early...)
+			f.Raw, c.early = x.raw, nil
+		}
 	case frameWindow:
 		c.credit(&f, d, h, b)
 	case frameGoAway:
@@ -190,7 +214,7 @@ func (c *codec) route(f *protocols.Frame, d protocols.Dir, h header, s *stream, 
 		f.Raw = []byte{}
 		return false
 	}
-	if num := s.target(d); num != h.num && !s.held[d] {
+	if num := s.target(d); num != h.num && (d == protocols.ToClient || !s.held[d]) {
 		x := &c.sides[d]
 		x.raw = append(x.raw, b...)
 		binary.BigEndian.PutUint32(x.raw[len(x.raw)-len(b)+5:], num)
@@ -215,6 +239,9 @@ func (c *codec) reset(f *protocols.Frame, d protocols.Dir, h header, b []byte) {
 	if s.original != nil {
 		c.copyEnded(f, s)
 		return
+	}
+	if s.copy != nil && len(s.copy.kept) > 0 {
+		c.copyReset(f, d, s.copy, b)
 	}
 	code := binary.BigEndian.Uint32(b[headerLen:])
 	f.ID, f.End, f.Oneway = s.id, true, true

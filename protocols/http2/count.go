@@ -76,7 +76,8 @@ func (c *codec) count(f *protocols.Frame, s *stream, content []byte, last bool) 
 func (c *codec) takeOver(f *protocols.Frame, s *stream) {
 	c.touch()
 	x := &c.sides[protocols.ToClient]
-	x.raw = c.answer(x.raw, s, s.counts.reply, true)
+	head, rest := c.answer(s, s.counts.reply, true)
+	x.raw = c.follow(x.flow.own(x.raw, head), s, rest)
 	x.back = appendCredit(x.back, 0, x.part.owed)
 	f.Back = appendReset(x.back, s.server, codeCancel)
 	x.back = f.Back

@@ -32,11 +32,12 @@ func (c *codec) Apply(d protocols.Dir, f protocols.Frame, raw []byte, fates []pr
 		return nil, c.answerHere(s, fate.Reply)
 	case answers:
 		c.drop(s)
-		return c.answer(nil, s, fate.Reply, false), nil
+		head, p := c.answer(s, fate.Reply, false)
+		return c.follow(head, s, p), nil
 	case fate.Act == protocols.Twice && d == protocols.ToServer:
 		c.touch()
 		c.beginToDiffer(c.highest + 2)
-		s.copy = &copied{fields: slices.Clone(c.sides[d].blocks.fields)}
+		s.copy = &copied{fields: slices.Clone(c.sides[d].blocks.fields), left: -1}
 		s.explicit[d] = true
 		return bytes.Clone(now), nil
 	case fate.Act == protocols.Lose && d == protocols.ToClient:
@@ -46,16 +47,34 @@ func (c *codec) Apply(d protocols.Dir, f protocols.Frame, raw []byte, fates []pr
 	return raw, nil
 }
 
-// answerHere answers a request that the server never sees.
+// answerHere answers a request that the server never sees. The answer goes out
+// by Release. What the client has yet to send it may send: a RST_STREAM behind
+// the answer, as servers send it, makes some clients forget the answer.
 func (c *codec) answerHere(s *stream, r *protocols.Reply) []byte {
 	c.touch()
 	if c.differ {
 		c.withdraw(s)
 	}
-	b := c.answer(nil, s, r, false)
+	var p *parcel
+	if s.reply, p = c.answer(s, r, false); p != nil {
+		c.sides[protocols.ToClient].flow.put(s.num, p)
+	}
 	s.over = [2]bool{true, true}
 	c.remove(s)
-	return b
+	c.wait(protocols.ToClient, s)
+	return []byte{}
+}
+
+// wait notes that s, or our own answer to it, waits to be released.
+func (c *codec) wait(d protocols.Dir, s *stream) {
+	if c.waiting[d] == nil {
+		c.waiting[d] = make(map[uint64]*stream)
+	}
+	c.waiting[d][s.id] = s
+	s.held[d] = true
+	if p := c.sides[d].flow.parcels[s.num]; p != nil && d == protocols.ToClient {
+		p.waits = true
+	}
 }
 
 // drop withholds the answer to s from now on.
@@ -64,28 +83,32 @@ func (c *codec) drop(s *stream) {
 	s.dropped[protocols.ToClient] = true
 }
 
-// answer appends what the client hears of a reply, as far as its windows have
-// room for it. began: it has the head of the server's answer.
-func (c *codec) answer(dst []byte, s *stream, r *protocols.Reply, began bool) []byte {
-	w := &c.sides[protocols.ToClient].flow
+// answer returns what the client hears of a reply: the frames of its head, and
+// what follows as the windows have room for it, nil for nothing. began: it has
+// the head of the server's answer.
+func (c *codec) answer(s *stream, r *protocols.Reply, began bool) (head []byte, p *parcel) {
 	if code, ok := ErrorCode(r.Code); ok {
-		return w.own(dst, appendReset(nil, s.num, code))
+		return appendReset(nil, s.num, code), nil
 	}
 	fields, body := c.dialect.Answer(r, s.kind, began)
 	if s.head {
 		body = nil
 	}
-	p := &parcel{window: w.initial + s.granted, body: body, last: true}
-	// A client that has more to send is told that nobody wants it, unless the
-	// server goes on to take it.
-	if !s.dropped[protocols.ToClient] && !s.over[protocols.ToServer] {
-		p.behind = appendReset(nil, s.num, codeNone)
+	head = c.encoder.append(nil, s.num, 0, fields, len(body) == 0, true)
+	if len(body) == 0 {
+		return head, nil
 	}
-	dst = w.own(dst, c.encoder.append(nil, s.num, 0, fields, len(body) == 0, true))
-	if len(p.body) == 0 && p.behind == nil {
+	return head, &parcel{window: c.sides[protocols.ToClient].flow.initial + s.granted, body: body, last: true}
+}
+
+// follow appends what may go out now of the body of an answer.
+func (c *codec) follow(dst []byte, s *stream, p *parcel) []byte {
+	w := &c.sides[protocols.ToClient].flow
+	if p == nil {
 		return dst
 	}
-	return w.deliver(dst, s.num, p)
+	w.put(s.num, p)
+	return w.pack(dst, s.num, p)
 }
 
 // Hold implements protocols.StreamCodec.
@@ -96,20 +119,14 @@ func (c *codec) Hold(d protocols.Dir, id uint64, b []byte) []byte {
 		return b
 	}
 	c.touch()
-	s.held[d] = true
-	if c.waiting[d] == nil {
-		c.waiting[d] = make(map[uint64]*stream)
-	}
-	c.waiting[d][id] = s
-	if d == protocols.ToServer {
+	c.wait(d, s)
+	switch {
+	case d == protocols.ToServer:
 		c.withdraw(s)
+	case s.dropped[d]: // an answer of our own waits
+		return b
 	}
-	switch p := x.flow.parcels[s.num]; {
-	case d == protocols.ToClient && s.dropped[d]: // an answer of our own waits
-		if p != nil {
-			p.waits = true
-		}
-	case x.block && len(b) >= headerLen && len(b) >= headerLen+parseHeader(b).length: // not cut
+	if x.block && len(b) >= headerLen && len(b) >= headerLen+parseHeader(b).length { // not cut
 		return c.encoder.append(nil, s.num, 0, x.blocks.fields, x.end, true)
 	}
 	return b
@@ -126,9 +143,13 @@ func (c *codec) Release(d protocols.Dir, id uint64, held []byte) []byte {
 	if d == protocols.ToServer {
 		c.assign(s)
 		renumber(held, s.server)
-	} else if p := c.sides[d].flow.parcels[s.num]; p != nil && p.waits {
-		p.waits = false
-		held = c.sides[d].flow.pack(held, s.num, p)
+		return held
 	}
-	return held
+	w := &c.sides[d].flow
+	held = append(held, s.reply...)
+	if p := w.parcels[s.num]; p != nil && p.waits {
+		p.waits = false
+		held = w.pack(held, s.num, p)
+	}
+	return c.inTime(held)
 }

@@ -82,14 +82,12 @@ func (w *flow) resize(dst []byte, initial int64) []byte {
 	return dst
 }
 
-// deliver sends a body of our own on a stream with that window, appending to
-// dst what may go out at once.
-func (w *flow) deliver(dst []byte, num uint32, p *parcel) []byte {
+// put makes p what is sent next on a stream.
+func (w *flow) put(num uint32, p *parcel) {
 	if w.parcels == nil {
 		w.parcels = make(map[uint32]*parcel)
 	}
 	w.parcels[num] = p
-	return w.pack(dst, num, p)
 }
 
 // pack queues what the stream's window has room for.

@@ -46,7 +46,12 @@ func (c *codec) encode(f *protocols.Frame, d protocols.Dir, h header, s *stream)
 	x.raw = c.encoder.append(x.raw[:0], num, 0, x.blocks.fields, x.end, true)
 	f.Raw = x.raw
 	opens := f.Items != nil || d == protocols.ToClient && s != nil && !s.began
-	if s != nil && !opens && !s.held[d] && len(x.flow.queue) > 0 && !c.keeps(d, s, x.end) {
+	switch {
+	case s == nil || opens:
+	case s.keeps(d, 0, x.end):
+		s.copy.kept = append(s.copy.kept, x.raw...)
+		f.Raw = []byte{}
+	case !s.held[d] && len(x.flow.queue) > 0:
 		f.Raw = notNil(x.flow.postpone(x.raw[len(x.raw):], x.raw, 0))
 	}
 }
@@ -68,22 +73,23 @@ func (c *codec) noteBlock(f *protocols.Frame, d protocols.Dir, s *stream) {
 		if s.original == nil {
 			f.ID, f.Err = s.id, c.dialect.err(fields)
 		}
-		s.began = s.began || status != ""
+		if s.began = s.began || status != ""; s.copy != nil {
+			s.copy.addHead(fields)
+		}
 	}
 	if x.end {
-		c.ended(f, d, s, f.Raw)
+		c.ended(f, d, s)
 	}
 }
 
-// ended handles the end of one side of a stream. frame is that with
-// END_STREAM, if it has to be known.
-func (c *codec) ended(f *protocols.Frame, d protocols.Dir, s *stream, frame []byte) {
+// ended handles the end of one side of a stream.
+func (c *codec) ended(f *protocols.Frame, d protocols.Dir, s *stream) {
 	switch {
 	case s.original != nil:
 		c.copyEnded(f, s)
 		return
-	case c.keeps(d, s, true):
-		c.doAgain(f, s, frame)
+	case d == protocols.ToClient && s.copy != nil && len(s.copy.kept) > 0:
+		c.doAgain(f, s)
 		return
 	}
 	f.End = true
@@ -166,7 +172,7 @@ func (c *codec) data(d protocols.Dir, h header, buf []byte) (f protocols.Frame, 
 	case !c.route(&f, d, h, s, buf[:n]):
 		p.how = vanishes
 		x.back = appendCredit(x.back, 0, h.length)
-		if s != nil && !p.end {
+		if !p.end && (s != nil || d == protocols.ToServer) {
 			x.back = appendCredit(x.back, h.num, h.length)
 		}
 		f.Back = c.given(d)
@@ -175,7 +181,7 @@ func (c *codec) data(d protocols.Dir, h header, buf []byte) (f protocols.Frame, 
 		}
 	case d == protocols.ToClient && s != nil && s.counts != nil:
 		p.how = counts
-	case s != nil && c.keeps(d, s, p.end):
+	case s != nil && s.keeps(d, h.length, p.end):
 		p.how = kept
 		x.flow.debt -= int64(h.length)
 	case c.touched && (s == nil || !s.held[d]) && x.flow.full(h.length):
@@ -234,12 +240,20 @@ func (c *codec) piece(f *protocols.Frame, d protocols.Dir, b, payload []byte) {
 		}
 		p.frame = append(p.frame, b...)
 		f.Raw, f.More = []byte{}, false
-		if last && p.how == postponed {
+		switch {
+		case last && p.how == postponed:
 			x.raw = x.flow.postpone(x.raw[:0], p.frame, p.length)
 			f.Raw = notNil(x.raw)
+		case last && !s.removed:
+			s.copy.kept = append(s.copy.kept, p.frame...)
+			s.copy.data += p.length
+		case last: // the client has gone
+			x.flow.debt += int64(p.length)
+			x.back = appendCredit(x.back, 0, p.length)
+			f.Back = x.back
 		}
 	}
 	if last && p.end && s != nil && !s.removed {
-		c.ended(f, d, s, p.frame)
+		c.ended(f, d, s)
 	}
 }

@@ -24,6 +24,7 @@ type stream struct {
 	counts   *counter // of the answer's messages; nil: none
 	copy     *copied  // for Twice; nil: none
 	original *stream  // this one is the second copy of that one
+	reply    []byte   // the head of our own answer, until it is released
 	removed  bool
 }
 

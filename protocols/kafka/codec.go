@@ -30,6 +30,7 @@ type codec struct {
 	items      []protocols.Item
 	attrs      []protocols.Attr
 	copies     []int
+	keys       []byte
 	deliveries []delivery
 }
 

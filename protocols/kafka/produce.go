@@ -47,12 +47,18 @@ func (c *codec) messages(api int16, topic string, partition int32, batches []bat
 	number := protocols.Attr{Name: "partition", Value: strconv.Itoa(int(partition))}
 	for i := range batches {
 		b := &batches[i]
+		records := c.scan.records[b.from:b.to]
+		c.keys = c.keys[:0]
+		for _, r := range records {
+			c.keys = append(c.keys, r.key...)
+		}
+		keys := string(c.keys) // one for all
 		for k := range b.items() {
 			it := protocols.Item{Op: apiNames[api], Key: topic}
 			from := len(c.attrs)
 			c.attrs = append(c.attrs, number)
-			if !b.opaque && c.scan.records[b.from+k].key != nil {
-				it.Text = string(c.scan.records[b.from+k].key)
+			if k < len(records) && records[k].key != nil {
+				it.Text, keys = keys[:len(records[k].key)], keys[len(records[k].key):]
 				c.attrs = append(c.attrs, protocols.Attr{Name: "record_key", Value: it.Text})
 			}
 			it.Attrs = c.attrs[from:len(c.attrs):len(c.attrs)]

@@ -171,9 +171,12 @@ func (c *codec) answer(h header, raw []byte) (f protocols.Frame, wait bool) {
 	c.answered = x
 	f = protocols.Frame{ID: x.id, End: true}
 	read := (come || h.op == opMsg) && (h.op != opCompressed || x.exhaust || len(raw) <= whole) && c.read(m, h, raw)
-	if read && m.op == opMsg && m.flags&moreToCome != 0 && x.exhaust && !x.chore {
-		c.pending[h.id] = x // which the next answer answers
-		c.answered.streams, f.End = true, false
+	if read && m.op == opMsg && m.flags&moreToCome != 0 && x.exhaust {
+		c.answered.streams = true
+		if !x.chore {
+			c.pending[h.id] = x // which the next answer answers
+			f.End = false
+		}
 	}
 	if read && m.doc != nil {
 		f.Err = errorCode(m.doc)

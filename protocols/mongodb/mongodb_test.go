@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/wiremessage"
 
 	"faultbox/protocols"
 	"faultbox/protocols/protocoltest"
@@ -75,6 +77,27 @@ func TestCodes(t *testing.T) {
 		r := protocols.Reply{Error: true, Message: c.name}
 		if c.number != 8 && (Protocol.Check(&r) != nil || codeName(number32(r.Code)) != c.name) {
 			t.Errorf("%s means %s", c.name, r.Code)
+		}
+	}
+}
+
+// What the driver's own code compresses is read.
+func TestCompressors(t *testing.T) {
+	insert := bsoncore.BuildDocument(nil, bsoncore.AppendStringElement(bsoncore.AppendStringElement(nil, "insert", "c"), "text", strings.Repeat("some text ", 5000)))
+	msg := finish(append(append(begin(nil, 1, 0, 0), 0), insert...))
+	for _, id := range []wiremessage.CompressorID{wiremessage.CompressorSnappy, wiremessage.CompressorZLib, wiremessage.CompressorZstd} {
+		payload, err := driver.CompressPayload(msg[headerLen:], driver.CompressionOpts{Compressor: id, ZlibLevel: wiremessage.DefaultZlibLevel, ZstdLevel: wiremessage.DefaultZstdLevel})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, compressed := wiremessage.AppendHeaderStart(nil, 7, 0, wiremessage.OpCompressed)
+		compressed = wiremessage.AppendCompressedOriginalOpCode(compressed, wiremessage.OpMsg)
+		compressed = wiremessage.AppendCompressedUncompressedSize(compressed, int32(len(msg)-headerLen))
+		compressed = wiremessage.AppendCompressedCompressorID(compressed, id)
+		compressed = bsoncore.UpdateLength(append(compressed, payload...), at, int32(len(compressed)+len(payload)))
+		f, n, err := Protocol.New().Decode(protocols.ToServer, compressed)
+		if err != nil || n != len(compressed) || len(f.Items) != 1 || f.Items[0].Op != "insert" || f.Items[0].Key != "c" {
+			t.Errorf("%v: %+v, %d of %d bytes, %v", id, f, n, len(compressed), err)
 		}
 	}
 }

@@ -24,9 +24,9 @@ type relay struct {
 	copying   bool
 	last      uint64
 	exchanges map[uint64]*exchange
-	open      []*exchange // not multiplexed: those whose answers are to come, in order
-	broken    error       // the codec broke its contract
-	streams   bool        // the codec is a StreamCodec
+	open      []*exchange           // not multiplexed: those whose answers are to come, in order
+	broken    error                 // the codec broke its contract
+	streams   protocols.StreamCodec // codec, if it is one
 }
 
 type exchange struct {
@@ -34,7 +34,8 @@ type exchange struct {
 	withhold [2]bool
 	ended    [2]bool
 	after    []protocols.Fate // to apply to the first frame of the answer
-	twice    []protocols.Fate // to apply once the request is complete
+	twice    []protocols.Fate // to apply once the message is complete
+	twiceDir protocols.Dir    // of that message
 	first    protocols.Frame  // of a request that is gathered
 	gathered []byte
 	ready    bool // the answer is ours
@@ -43,7 +44,7 @@ type exchange struct {
 
 func newRelay(p *protocols.Protocol) *relay {
 	r := &relay{p: p, codec: p.New(), exchanges: map[uint64]*exchange{}}
-	_, r.streams = r.codec.(protocols.StreamCodec)
+	r.streams, _ = r.codec.(protocols.StreamCodec)
 	return r
 }
 
@@ -76,7 +77,7 @@ func (r *relay) drain(d protocols.Dir, window int) {
 		case n < 0 || n > len(buf):
 			r.broken = fmt.Errorf("consumed %d of %d bytes", n, len(buf))
 			return
-		case n == 0:
+		case n == 0 && f.ID == 0:
 			if len(buf) >= window {
 				r.broken = fmt.Errorf("consumed nothing of a full window (%d bytes)", window)
 			}
@@ -103,13 +104,13 @@ func (r *relay) frame(d protocols.Dir, f *protocols.Frame, raw []byte) {
 	fates := r.fatesOf(d, f, x)
 	note := ""
 	switch {
-	case fates != nil && d == protocols.ToServer && !r.streams && slices.ContainsFunc(fates, isTwice) && !f.End:
-		x.twice, x.first = fates, *f
+	case fates != nil && len(f.Items) > 0 && r.streams == nil && slices.ContainsFunc(fates, isTwice) && !f.End:
+		x.twice, x.twiceDir, x.first = fates, d, *f
 		x.first.Items = slices.Clone(f.Items)
 		x.gathered = append(x.gathered, raw...)
 	case fates != nil:
 		note = r.apply(d, f, raw, fates, x)
-	case x != nil && x.twice != nil && d == protocols.ToServer:
+	case x != nil && x.twice != nil && d == x.twiceDir:
 		x.gathered = append(x.gathered, raw...)
 		if f.End {
 			fates, x.twice = x.twice, nil
@@ -176,13 +177,15 @@ func isTwice(f protocols.Fate) bool { return f.Act == protocols.Twice }
 
 func (r *relay) apply(d protocols.Dir, f *protocols.Frame, raw []byte, fates []protocols.Fate, x *exchange) (note string) {
 	forward, back := r.codec.Apply(d, *f, raw, fates)
-	if back == nil && len(forward) == len(raw) && &forward[0] == &raw[0] {
+	if back == nil && len(forward) == len(raw) && (len(raw) == 0 || &forward[0] == &raw[0]) {
 		r.forward(d, f, raw)
 		return "untouched"
 	}
 	x.withhold[d] = true
 	r.out[d] = append(r.out[d], forward...)
 	switch {
+	case d == protocols.ToServer && r.streams != nil && forward == nil && back != nil:
+		r.held[d.Opposite()] = append(r.held[d.Opposite()], r.streams.Release(d.Opposite(), f.ID, back)...)
 	case d == protocols.ToClient || r.p.Multiplexed || f.Oneway:
 		r.held[d.Opposite()] = append(r.held[d.Opposite()], back...)
 	case forward == nil || back != nil:

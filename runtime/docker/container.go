@@ -21,6 +21,7 @@ import (
 
 	"faultbox/intercept"
 	"faultbox/runtime"
+	"faultbox/runtime/docker/shim"
 )
 
 // Start implements runtime.Driver.
@@ -102,7 +103,7 @@ func (w *world) config(s *runtime.Service, img image.InspectResponse) (*containe
 	if len(entrypoint)+len(c.Cmd) == 0 {
 		return nil, errors.New("start container: its image names no program to execute: say which with args=")
 	}
-	c.Entrypoint = append([]string{shimPath}, entrypoint...)
+	c.Entrypoint = append([]string{shim.Path}, entrypoint...)
 	return c, nil
 }
 
@@ -116,8 +117,8 @@ func (w *world) hostConfig(s *runtime.Service, g *gate) (*container.HostConfig, 
 		NetworkMode:  container.NetworkMode(w.bridge.name),
 		PortBindings: nat.PortMap{},
 		Mounts: []mount.Mount{
-			{Type: mount.TypeBind, Source: program, Target: shimPath, ReadOnly: true},
-			{Type: mount.TypeBind, Source: g.dir, Target: socketDir, ReadOnly: true},
+			{Type: mount.TypeBind, Source: program, Target: shim.Path, ReadOnly: true},
+			{Type: mount.TypeBind, Source: g.dir, Target: shim.SocketDir, ReadOnly: true},
 		},
 	}
 	for _, b := range s.Volumes {

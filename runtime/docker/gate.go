@@ -20,6 +20,7 @@ import (
 
 	"faultbox/intercept"
 	"faultbox/runtime"
+	"faultbox/runtime/docker/shim"
 )
 
 // gate is the driver's side of one container's gate: a socket in a folder that
@@ -45,28 +46,28 @@ func openGate(dir string) (*gate, error) {
 		return nil, fmt.Errorf("make gate: %w", err)
 	}
 	defer f.Close()
-	os.Remove(filepath.Join(dir, socketName))
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("/proc/self/fd/%d/%s", f.Fd(), socketName)})
+	os.Remove(filepath.Join(dir, shim.SocketName))
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: fmt.Sprintf("/proc/self/fd/%d/%s", f.Fd(), shim.SocketName)})
 	if err != nil {
 		return nil, fmt.Errorf("make gate: %w", err)
 	}
 	l.SetUnlinkOnClose(false)
 	g := &gate{dir: dir, listener: l}
-	if err := os.Chmod(filepath.Join(dir, socketName), 0o666); err != nil {
+	if err := os.Chmod(filepath.Join(dir, shim.SocketName), 0o666); err != nil {
 		return nil, errors.Join(fmt.Errorf("make gate: %w", err), g.close())
 	}
 	return g, nil
 }
 
 func (g *gate) close() error {
-	os.Remove(filepath.Join(g.dir, socketName))
+	os.Remove(filepath.Join(g.dir, shim.SocketName))
 	return g.listener.Close()
 }
 
 // visitor is a shim that waits at the gate.
 type visitor struct {
 	conn *net.UnixConn
-	says hello
+	says shim.Hello
 	pid  int
 }
 
@@ -81,7 +82,7 @@ func (g *gate) admit(ctx context.Context) (*visitor, error) {
 		return nil, err
 	}
 	v := &visitor{conn: conn}
-	conn.SetDeadline(time.Now().Add(openAfter))
+	conn.SetDeadline(time.Now().Add(shim.OpenAfter))
 	if err := v.meet(); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("hear from the container's first process: %w", err)
@@ -116,7 +117,7 @@ func (v *visitor) meet() error {
 // pass lets the shim go on as e says, and waits until it has become the
 // program. It returns why it could not.
 func (v *visitor) pass(e *intercept.Exec) error {
-	text, err := json.Marshal(word{e.Path, e.Argv})
+	text, err := json.Marshal(shim.Word{Path: e.Path, Argv: e.Argv})
 	if err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func (v *visitor) pass(e *intercept.Exec) error {
 		}
 		rights = unix.UnixRights(fds...)
 	}
-	v.conn.SetDeadline(time.Now().Add(openAfter))
+	v.conn.SetDeadline(time.Now().Add(shim.OpenAfter))
 	text = append(text, '\n')
 	n, _, err := v.conn.WriteMsgUnix(text, rights, nil)
 	if err == nil && n < len(text) {

@@ -16,9 +16,6 @@ type Engine struct{}
 // New returns it.
 func New(Options) *Engine { return &Engine{} }
 
-// Helper does nothing.
-func Helper() {}
-
 // Close does nothing.
 func (*Engine) Close() error { return nil }
 

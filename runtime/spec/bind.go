@@ -16,6 +16,9 @@ import (
 // bind makes rules of a fault of a protocol, now that its target is known.
 // name is the assumption's; the fault's label goes before it.
 func (f *faultValue) bind(l *loader, name string, target starlark.Value) ([]intercept.Rule, error) {
+	if f.rules != nil {
+		return f.named(name), nil
+	}
 	if f.target != nil {
 		target = f.target
 	}

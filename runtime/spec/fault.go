@@ -25,6 +25,9 @@ type faultValue struct {
 	source  string
 	fault   intercept.Fault // Do is set by bind
 	whenSet bool
+
+	rules   []intercept.Rule // of a standing fault: it names whom it is about
+	inForce *started         // a standing fault that a test has put into force
 }
 
 // matchArg is a matcher as the spec wrote it.

@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"go.starlark.net/starlark"
 )
@@ -38,17 +39,38 @@ func (l *loader) arm(c *call, params ...param) (target starlark.Value, disarm fu
 	if len(fl.items)+len(fl.calls) == 0 {
 		return nil, nil, c.errorf("it names no fault")
 	}
+	force := fl.inForce()
 	rules, err := fl.rules(c, "")
 	if err != nil {
 		return nil, nil, err
 	}
 	t := actionOf(c.thread).t
 	for i := range rules {
-		if err := t.Watches(rules[i].To, rules[i].Calls()); err != nil {
+		if err := t.Watches(rules[i].To, rules[i].Watched()); err != nil {
 			return nil, nil, c.errorf("%s", err)
 		}
 	}
-	return fl.target, t.Arm(rules...), nil
+	a := actionOf(c.thread)
+	a.wait(func() { disarm = t.Arm(rules...) })
+	return fl.target, func() {
+		disarm()
+		for _, s := range force {
+			s.disarm()
+		}
+	}, nil
+}
+
+// inForce takes out of the list the standing faults that are in force already.
+func (fl *faultList) inForce() (force []*started) {
+	fl.items = slices.DeleteFunc(fl.items, func(v starlark.Value) bool {
+		f, ok := v.(*faultValue)
+		if ok && f.inForce != nil {
+			force = append(force, f.inForce)
+			return true
+		}
+		return false
+	})
+	return force
 }
 
 // faultRun is fault(…) and fault_all(…): the faults are armed while run runs.

@@ -5,6 +5,8 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"faultbox/intercept"
 )
 
 // trace observes without faulting: trace(…) while run runs, trace_start(…) until
@@ -74,6 +76,9 @@ func (l *loader) namedCalls() []string {
 	var calls []string
 	for _, m := range l.order {
 		syntax.Walk(m.file, func(n syntax.Node) bool {
+			if id, ok := n.(*syntax.Ident); ok && id.Name == "lie" {
+				calls = append(calls, intercept.LieCalls...)
+			}
 			call, ok := n.(*syntax.CallExpr)
 			if !ok {
 				return true

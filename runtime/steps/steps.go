@@ -11,6 +11,9 @@ func All() map[string]runtime.Stepper {
 	return map[string]runtime.Stepper{
 		"http":     httpSteps{},
 		"http2":    httpSteps{h2: true},
+		"mongodb":  mongodbSteps{},
+		"nats":     natsSteps{},
+		"kafka":    kafkaSteps{},
 		"postgres": postgresSteps{},
 		"redis":    redisSteps{},
 		"tcp":      tcpSteps{},

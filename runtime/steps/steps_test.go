@@ -138,6 +138,7 @@ var oneStep = map[string]struct {
 }{
 	"http":     {"get", runtime.Args{"path": "/"}},
 	"http2":    {"get", runtime.Args{"path": "/"}},
+	"mongodb":  {"count", runtime.Args{"collection": "c"}},
 	"postgres": {"query", runtime.Args{"sql": "SELECT 1"}},
 	"redis":    {"get", runtime.Args{"key": "k"}},
 	"tcp":      {"send", runtime.Args{"data": "hello"}},

@@ -1,6 +1,6 @@
 //go:build linux
 
-package docker
+package shim
 
 import (
 	"bytes"
@@ -14,40 +14,42 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-// Where a container finds the gate. The folder is mounted read-only.
+// Where a container finds the gate. Its folders are mounted read-only.
 const (
-	shimPath   = "/.faultbox/gate" // this program
-	socketDir  = "/.faultbox/run"  // the folder of its socket
-	socketName = "s"               // in it
-	openAfter  = 15 * time.Second  // the gate opens by itself
-	maxWord    = 1 << 20           // bytes of a message: more than execve(2) takes
-	maxFiles   = 16                // descriptors that come with "go"
-	socketPath = socketDir + "/" + socketName
+	Path       = "/.faultbox/gate" // this program
+	SocketDir  = "/.faultbox/run"  // the folder of its socket
+	SocketName = "s"               // in it
 )
 
-// hello is what the shim reports.
-type hello struct {
+// OpenAfter is when the gate opens by itself.
+const OpenAfter = 15 * time.Second
+
+const (
+	maxWord  = 1 << 20 // bytes of a message: more than execve(2) takes
+	maxFiles = 16      // descriptors that come with it
+)
+
+// Hello is what the shim reports, a line of JSON.
+type Hello struct {
 	Path  string   // of the program to execute; "" if there is none
 	Argv  []string // with the zeroth
 	Error string   // why there is none
 }
 
-// word is the driver's answer: what to execute. Descriptors that come with it
-// become 3 and up.
-type word struct {
+// Word is the driver's answer, a line of JSON: what to execute. Descriptors
+// that come with it become 3 and up.
+type Word struct {
 	Path string
 	Argv []string
 }
 
-// Helper does the work of the shim, and does not return, if this process was
-// started as one. Every program that starts containers calls it first thing in
-// main.
-func Helper() {
-	if len(os.Args) > 0 && os.Args[0] == shimPath {
+// A process that was started as the shim is nothing else. This runs before most
+// packages of the program are initialised, which takes longer than all that the
+// shim does; see the package comment.
+func init() {
+	if len(os.Args) > 1 && os.Args[0] == Path {
 		os.Exit(shim(os.Args[1:]))
 	}
 }
@@ -62,13 +64,13 @@ func shim(argv []string) int {
 
 	env := environment()
 	path, err := lookUp(argv[0], env)
-	say := hello{Path: path, Argv: argv}
+	say := Hello{Path: path, Argv: argv}
 	if err != nil {
 		say.Error = err.Error()
 	}
 	conn, w := report(say)
 	if w.Path == "" {
-		w = word{path, argv}
+		w = Word{path, argv}
 	}
 	if w.Path == "" {
 		fmt.Fprintf(os.Stderr, "%s\n", err)
@@ -95,25 +97,25 @@ func environment() []string {
 // report says hello and returns the driver's answer; none if there is no
 // driver, or it does not answer in time. It keeps off package net, whose
 // descriptors would be where those of the next program belong.
-func report(h hello) (line, word) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+func report(h Hello) (line, Word) {
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return -1, word{}
+		return -1, Word{}
 	}
-	patience := unix.NsecToTimeval(openAfter.Nanoseconds())
-	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience)
-	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &patience)
+	patience := syscall.NsecToTimeval(OpenAfter.Nanoseconds())
+	_ = syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &patience)
+	_ = syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &patience)
 	conn := line(fd)
-	if unix.Connect(fd, &unix.SockaddrUnix{Name: socketPath}) != nil {
-		return conn, word{}
+	if syscall.Connect(fd, &syscall.SockaddrUnix{Name: SocketDir + "/" + SocketName}) != nil {
+		return conn, Word{}
 	}
 	text, err := json.Marshal(h)
 	if err != nil || !conn.write(append(text, '\n')) {
-		return conn, word{}
+		return conn, Word{}
 	}
 	w, files, err := conn.hear()
 	if err != nil {
-		return conn, word{}
+		return conn, Word{}
 	}
 	return conn.place(files), w
 }
@@ -123,8 +125,8 @@ type line int
 
 func (l line) write(p []byte) bool {
 	for len(p) > 0 {
-		n, err := unix.Write(int(l), p)
-		if err == unix.EINTR {
+		n, err := syscall.Write(int(l), p)
+		if err == syscall.EINTR {
 			continue
 		}
 		if err != nil {
@@ -136,12 +138,12 @@ func (l line) write(p []byte) bool {
 }
 
 // hear reads the driver's answer and the descriptors that come with it.
-func (l line) hear() (w word, files []int, err error) {
-	buf, control := make([]byte, maxWord), make([]byte, unix.CmsgSpace(4*maxFiles))
+func (l line) hear() (w Word, files []int, err error) {
+	buf, control := make([]byte, maxWord), make([]byte, syscall.CmsgSpace(4*maxFiles))
 	have := 0
 	for !bytes.HasSuffix(buf[:have], []byte("\n")) {
-		n, oobn, _, _, err := unix.Recvmsg(int(l), buf[have:], control, unix.MSG_CMSG_CLOEXEC)
-		if err == unix.EINTR {
+		n, oobn, _, _, err := syscall.Recvmsg(int(l), buf[have:], control, syscall.MSG_CMSG_CLOEXEC)
+		if err == syscall.EINTR {
 			continue
 		}
 		if err != nil || n == 0 {
@@ -158,12 +160,12 @@ func (l line) hear() (w word, files []int, err error) {
 }
 
 func received(control []byte) (files []int, err error) {
-	messages, err := unix.ParseSocketControlMessage(control)
+	messages, err := syscall.ParseSocketControlMessage(control)
 	if err != nil {
 		return nil, err
 	}
 	for i := range messages {
-		fds, err := unix.ParseUnixRights(&messages[i])
+		fds, err := syscall.ParseUnixRights(&messages[i])
 		if err != nil {
 			return nil, err
 		}
@@ -179,16 +181,16 @@ func (l line) place(files []int) line {
 		return l
 	}
 	up := func(fd int) int {
-		high, _ := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 64)
-		unix.Close(fd)
-		return high
+		high, _, _ := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_DUPFD_CLOEXEC, 64)
+		syscall.Close(fd)
+		return int(high)
 	}
 	l = line(up(int(l)))
 	for i := range files {
 		files[i] = up(files[i])
 	}
 	for i, fd := range files {
-		unix.Dup3(fd, 3+i, 0)
+		syscall.Dup3(fd, 3+i, 0)
 	}
 	return l
 }

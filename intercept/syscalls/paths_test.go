@@ -1,0 +1,164 @@
+//go:build linux
+
+package syscalls
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"faultbox/intercept"
+)
+
+// TestPaths names one file in every way there is.
+func TestPaths(t *testing.T) {
+	dir := t.TempDir()
+	wal := dir + "/data/wal"
+	if err := os.MkdirAll(wal, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	os.Symlink("data", dir+"/link")
+	os.Symlink(wal+"/0001", dir+"/direct")
+	long := dir
+	for len(long) < 3500 {
+		long += "/" + strings.Repeat("d", 200)
+	}
+	os.MkdirAll(long+"/wal", 0o755)
+	for _, c := range []struct {
+		name, code string
+		keys       []string
+	}{
+		{"absolute", `open(d + "/data/wal/0001", "w")`, []string{wal + "/0001"}},
+		{"relative", `os.chdir(d + "/data"); open("wal/../wal/./0001", "w")`, []string{wal + "/0001"}},
+		{"dirfd", `os.open("wal/0001", os.O_CREAT|os.O_WRONLY, dir_fd=os.open(d + "/data", os.O_RDONLY))`, []string{wal + "/0001"}},
+		{"link to the folder", `open(d + "/link/wal/0001", "w")`, []string{wal + "/0001"}},
+		{"link to the file", `open(d + "/direct", "w")`, []string{wal + "/0001"}},
+		{"link itself", `os.unlink(d + "/direct")`, nil},
+		{"rename from", `os.rename(d + "/data/wal/old", d + "/new")`, []string{wal + "/old → " + dir + "/new"}},
+		{"rename to", `os.rename(d + "/old", d + "/link/wal/new")`, []string{dir + "/old → " + wal + "/new"}},
+		{"long", `os.chdir("` + long + `"); os.open("wal/x", os.O_CREAT|os.O_WRONLY)`, []string{long + "/wal/x"}},
+		{"elsewhere", `open(d + "/wal.txt", "w")`, nil},
+		{"deep in it", `os.mkdir(d + "/data/wal/sub")`, []string{wal + "/sub"}},
+		{"through /proc", `f = os.open(d + "/data/wal", os.O_RDONLY|os.O_DIRECTORY)`, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRecorder(rule(t, deny(unix.EDQUOT), intercept.Always, "call=open|unlink|rename|mkdir", "path=**/wal/**"))
+			out, _ := run(t, r, []string{"open", "unlink", "rename", "mkdir"}, "python3", "-c",
+				"import os, sys\nd = sys.argv[1]\ntry:\n  "+c.code+"\nexcept OSError as e: print(e.errno)", dir)
+			var keys []string
+			for _, ev := range r.events {
+				if len(ev.Rules) > 0 {
+					keys = append(keys, ev.Key)
+				}
+			}
+			if fmt.Sprint(keys) != fmt.Sprint(c.keys) {
+				t.Errorf("acted on %q, want %q", keys, c.keys)
+			}
+			if denied := strings.TrimSpace(out) == fmt.Sprint(int(unix.EDQUOT)); denied != (len(c.keys) > 0) && c.name != "link itself" {
+				t.Errorf("output %q", out)
+			}
+		})
+	}
+}
+
+// TestOwnView matches paths as a program in a chroot, and one with mounts of
+// its own, sees its files.
+func TestOwnView(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: makes mounts and a chroot")
+	}
+	dir := t.TempDir()
+	os.MkdirAll(dir+"/real/wal", 0o755)
+	os.MkdirAll(dir+"/var", 0o755)
+	for _, c := range []struct{ name, key, script string }{
+		{"mount", dir + "/var/wal/x", `mount --bind ` + dir + `/real ` + dir + `/var && python3 -c "import os; os.mkdir('` + dir + `/var/wal/x')"`},
+		{"chroot", dir + "/real/wal/x", `mount --bind /usr ` + dir + `/real/usr && for l in bin lib lib64; do ln -sfn usr/$l ` + dir + `/real/$l; done; chroot ` + dir + `/real /bin/mkdir /wal/x`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			os.MkdirAll(dir+"/real/usr", 0o755)
+			r := newRecorder(rule(t, deny(unix.EDQUOT), intercept.Always, "call=mkdir", "path="+c.key))
+			out, code := run(t, r, []string{"mkdir"}, "unshare", "--mount", "--propagation", "private", "sh", "-c", c.script)
+			if got := r.fired(); code == 0 || len(got) != 1 {
+				t.Errorf("events %q, exit code %d, output %q; all: %+v", got, code, out, r.Tally()[0].Matched())
+			}
+		})
+	}
+}
+
+// TestSystemFiles spares the files of the system unless a rule names them.
+func TestSystemFiles(t *testing.T) {
+	own := newRecorder(rule(t, deny(unix.EIO), intercept.Always, "call=read"))
+	if out, code := run(t, own, []string{"read"}, "cat", "/proc/self/comm"); code != 0 || out != "cat\n" || slices.ContainsFunc(own.events, systemFile) {
+		t.Errorf("output %q, exit code %d, events %q", out, code, own.fired())
+	}
+	named := newRecorder(rule(t, deny(unix.EIO), intercept.Always, "call=open", "path=/proc/**"))
+	if _, code := run(t, named, []string{"open"}, "cat", "/proc/self/comm"); code == 0 || len(named.fired()) != 1 {
+		t.Errorf("named: exit code %d, events %q", code, named.fired())
+	}
+}
+
+func systemFile(ev intercept.Event) bool {
+	return len(ev.Rules) > 0 && (special(ev.Key) || library(ev.Key))
+}
+
+// TestSockets tells files from sockets and knows who is at the other end.
+func TestSockets(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Write([]byte("hello"))
+		}
+	}()
+	addr := l.Addr().(*net.TCPAddr)
+	r := newRecorder(
+		rule(t, deny(unix.ECONNRESET), intercept.Always, "call=write|send", "to=db"),
+		rule(t, deny(unix.EIO), intercept.Always, "call=write", "fd=file"),
+		rule(t, intercept.Fault{Do: intercept.Short, Bytes: 2}, intercept.Always, "call=recv", "fd=socket"),
+	)
+	known := []intercept.Peer{{To: "db", Addr: addrPort(fmt.Sprint("0.0.0.0:", addr.Port))}}
+	w := startTarget(t, New(), intercept.Target{Name: "svc", Calls: []string{"write", "send", "recv", "connect"}, Known: known}, r, "python3", "-c", `
+import os, socket, sys
+def attempt(f):
+    try: print(f(), flush=True)
+    except OSError as e: print(e.strerror, flush=True)
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+attempt(lambda: s.send(b"x"))
+attempt(lambda: s.sendmsg([b"x", b"y"]))
+attempt(lambda: os.write(s.fileno(), b"x"))
+attempt(lambda: s.recv(100))
+attempt(lambda: s.recv_into(bytearray(3)))
+f = open(sys.argv[2], "wb", buffering=0)
+attempt(lambda: f.write(b"x"))
+a, b = socket.socketpair()
+attempt(lambda: a.send(b"pair"))
+p = os.pipe()
+attempt(lambda: os.write(p[1], b"pipe"))`, fmt.Sprint(addr.Port), t.TempDir()+"/file")
+	w.Wait()
+	w.attached.Close()
+	reset := "Connection reset by peer\n"
+	if want := reset + reset + reset + "b'he'\n2\nInput/output error\n4\n4\n"; w.out.String() != want {
+		t.Errorf("output %q, want %q; events %q", w.out.String(), want, r.fired())
+	}
+}
+
+// TestProcessName faults the calls of one process of several.
+func TestProcessName(t *testing.T) {
+	r := newRecorder(rule(t, deny(unix.EROFS), intercept.Always, "call=rmdir", "process=rmdir"))
+	out, _ := run(t, r, []string{"rmdir"}, "sh", "-c", `rmdir /nowhere; python3 -c 'import os; os.rmdir("/nowhere")'`)
+	if !strings.Contains(out, "Read-only file system") || !strings.Contains(out, "No such file") || len(r.fired()) != 1 {
+		t.Errorf("output %q, events %q", out, r.fired())
+	}
+}

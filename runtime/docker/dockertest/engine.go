@@ -1,0 +1,233 @@
+//go:build linux
+
+package dockertest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Engine is a Docker engine that runs.
+type Engine struct {
+	Host string // for DOCKER_HOST
+
+	dir  string // its socket, state and log
+	data string
+	lock *os.File
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+var (
+	shared     *Engine
+	sharedErr  error
+	sharedOnce sync.Once
+)
+
+// Start returns the engine of this test binary, starting it for the first who
+// asks, with nothing in it but images. It sets DOCKER_HOST for the test.
+func Start(tb testing.TB) *Engine {
+	tb.Helper()
+	if why := lacks(); why != "" {
+		tb.Skip(why)
+	}
+	if os.Getenv(marker) == "" {
+		tb.Fatal("TestMain of this package does not call dockertest.Main")
+	}
+	sharedOnce.Do(func() { shared, sharedErr = launch() })
+	if sharedErr != nil {
+		tb.Fatal(sharedErr)
+	}
+	if t, ok := tb.(*testing.T); ok {
+		setenv(t, "DOCKER_HOST", shared.Host)
+	} else {
+		os.Setenv("DOCKER_HOST", shared.Host)
+	}
+	return shared
+}
+
+// setenv is t.Setenv, which parallel tests may not use: there is one engine.
+func setenv(_ *testing.T, key, value string) { os.Setenv(key, value) }
+
+// cacheDir is where tests keep what takes long to make.
+func cacheDir() (string, error) {
+	dir, err := os.UserCacheDir()
+	return filepath.Join(dir, "faultbox-tests"), err
+}
+
+// launch starts an engine on the data of the runs before. Another test binary
+// that uses them is waited for.
+func launch() (*Engine, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{data: filepath.Join(cache, "docker")}
+	if err := os.MkdirAll(e.data, 0o710); err != nil {
+		return nil, err
+	}
+	if e.lock, err = os.OpenFile(e.data+".lock", os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(e.lock.Fd()), unix.LOCK_EX); err != nil {
+		return nil, err
+	}
+	if e.dir, err = os.MkdirTemp("", "faultbox-docker-"); err != nil {
+		return nil, err
+	}
+	e.Host = "unix://" + filepath.Join(e.dir, "sock")
+	if err := e.Up(); err != nil {
+		return nil, err
+	}
+	// What a run that was killed left: containers, networks.
+	return e, e.empty()
+}
+
+// Up starts the engine, again after Down.
+func (e *Engine) Up() error {
+	log, err := os.OpenFile(filepath.Join(e.dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	os.Remove(filepath.Join(e.dir, "pid"))
+	e.cmd = exec.Command("dockerd", "--data-root", e.data, "--exec-root", filepath.Join(e.dir, "exec"),
+		"--pidfile", filepath.Join(e.dir, "pid"), "--host", e.Host, "--bridge", "none",
+		"--dns", nameserver)
+	e.cmd.Stdout, e.cmd.Stderr = log, log
+	if err := e.cmd.Start(); err != nil {
+		return fmt.Errorf("start dockerd: %w", err)
+	}
+	e.done = make(chan struct{})
+	go func() { e.cmd.Wait(); close(e.done) }()
+	for begin := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		if e.answers() {
+			return nil
+		}
+		select {
+		case <-e.done:
+			return fmt.Errorf("start dockerd: it ended: %s", e.tail())
+		default:
+		}
+		if time.Since(begin) > time.Minute {
+			return errors.Join(fmt.Errorf("start dockerd: it does not answer: %s", e.tail()), e.Down())
+		}
+	}
+}
+
+func (e *Engine) answers() bool {
+	c := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(e.Host, "unix://"))
+		}}}
+	answer, err := c.Get("http://docker/_ping")
+	if err != nil {
+		return false
+	}
+	defer answer.Body.Close()
+	io.Copy(io.Discard, answer.Body)
+	return answer.StatusCode == http.StatusOK
+}
+
+func (e *Engine) tail() string {
+	text, _ := os.ReadFile(filepath.Join(e.dir, "log"))
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.Join(lines[max(0, len(lines)-5):], "\n")
+}
+
+// Down stops the engine, and the containers with it.
+func (e *Engine) Down() error {
+	e.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-e.done:
+		return nil
+	case <-time.After(time.Minute):
+		e.cmd.Process.Kill()
+		return errors.New("stop dockerd: it takes more than a minute")
+	}
+}
+
+// Docker runs a docker command and returns what it printed.
+func (e *Engine) Docker(args ...string) (string, error) {
+	cmd := exec.Command("docker", args...)
+	cmd.Env = append(os.Environ(), "DOCKER_HOST="+e.Host, "DOCKER_BUILDKIT=0")
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("docker %s: %w: %s%s", strings.Join(args, " "), err, out.Bytes(), errOut.Bytes())
+	}
+	return strings.TrimSpace(out.String()), nil
+}
+
+// Must is Docker for a command that has to work.
+func (e *Engine) Must(tb testing.TB, args ...string) string {
+	tb.Helper()
+	out, err := e.Docker(args...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return out
+}
+
+// Left lists the containers, networks and volumes that are there.
+func (e *Engine) Left() ([]string, error) {
+	var left []string
+	for _, list := range [][]string{
+		{"ps", "--all", "--format", "container {{.Names}}"},
+		{"network", "ls", "--filter", "type=custom", "--format", "network {{.Name}}"},
+		{"volume", "ls", "--format", "volume {{.Name}}"},
+	} {
+		out, err := e.Docker(list...)
+		if err != nil {
+			return nil, err
+		}
+		if out != "" {
+			left = append(left, strings.Split(out, "\n")...)
+		}
+	}
+	return left, nil
+}
+
+func (e *Engine) empty() error {
+	for range 3 {
+		left, err := e.Left()
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		for _, entry := range left {
+			kind, name, _ := strings.Cut(entry, " ")
+			if kind == "container" {
+				_, err = e.Docker("rm", "--force", "--volumes", name)
+			} else {
+				_, err = e.Docker(kind, "rm", name)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop ends the engine of this test binary, if there is one.
+func stop() error {
+	if shared == nil {
+		return nil
+	}
+	return errors.Join(shared.empty(), shared.Down(), os.RemoveAll(shared.dir), shared.lock.Close())
+}
