@@ -32,6 +32,10 @@ type Target struct {
 	Calls []string // the system calls and families to watch; none: no call is
 	Known []Peer   // every interface that the target may reach, to name sockets by
 	Exec  *Exec    // what the driver is about to execute; nil if it cannot tell
+
+	// Running: it was there before. Connections that it has to its peers are
+	// broken off, so that it makes them anew.
+	Running bool
 }
 
 // Exec is a program about to be executed. An interceptor may put a program of

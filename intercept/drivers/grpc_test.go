@@ -133,7 +133,10 @@ var grpcCalls = map[string]func(ctx context.Context, c testpb.TestServiceClient)
 }
 
 // received drains the answer of a server-streaming call.
-func received(s grpc.ServerStreamingClient[testpb.StreamingOutputCallResponse]) string {
+func received(s interface {
+	Recv() (*testpb.StreamingOutputCallResponse, error)
+	Trailer() metadata.MD
+}) string {
 	var sizes []int
 	for {
 		res, err := s.Recv()
@@ -189,7 +192,7 @@ const seen = e => e ? [grpc.status[e.code], e.details, e.metadata && e.metadata.
 const unary = (name, req, md) => new Promise(done => client[name](req, md || new grpc.Metadata(), (e, r) => { say(name, seen(e), r && r.payload && r.payload.body.length); done(); }));
 const stream = (name, call, after) => new Promise(done => {
   const got = [];
-  call.on('data', d => { got.push(d.payload.body.length); if (after) after(call, got.length); });
+  call.on('data', d => { got.push(d.payload && d.payload.body ? d.payload.body.length : 0); if (after) after(call, got.length); });
   call.on('error', e => { say(name, got, seen(e)); done(); });
   call.on('end', () => { say(name, got, 'end'); });
   call.on('status', s => { if (s.code === 0) done(); });

@@ -178,7 +178,7 @@ func cgroup(t *testing.T) (dir string) {
 	}
 	for line := range strings.Lines(string(mounts)) {
 		if mount, fs, _ := strings.Cut(line, " - "); strings.HasPrefix(fs, "cgroup2 ") {
-			dir = filepath.Join(strings.Fields(mount)[4], fmt.Sprintf("faultbox-kafka-test-%d", os.Getpid()))
+			dir = filepath.Join(strings.Fields(mount)[4], fmt.Sprintf("kafka-test-%d", os.Getpid()))
 		}
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil {

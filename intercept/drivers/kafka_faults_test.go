@@ -188,17 +188,28 @@ func TestKafkaDelivery(t *testing.T) {
 				}
 			})
 		}
-		t.Run(c.name+"/error once", func(t *testing.T) {
-			topic := b.topic(t, 1)
-			b.fill(t, topic, 2, 2)
-			rule := kafkaError(t, "NOT_LEADER_OR_FOLLOWER", "topic", topic, "method", "Fetch")
-			rule.Trigger = intercept.Trigger{Times: 1, Prob: 1}
-			b.arm(t, rule)
-			told := c.consume(t, b.fronted, topic, 4)
-			if values(messagesIn(told)) != "k0=v0 k1=v1 k2=v2 k3=v3" {
-				t.Errorf("consumed %q", told)
-			}
-		})
+		for name, rule := range map[string]intercept.Rule{
+			"error once": kafkaError(t, "NOT_LEADER_OR_FOLLOWER"), "reset once": kafkaRule(t, intercept.Reset),
+			"truncate once": kafkaRule(t, intercept.Cut), "delay": {Fault: intercept.Fault{Delay: time.Millisecond}},
+		} {
+			t.Run(c.name+"/"+name, func(t *testing.T) {
+				topic := b.topic(t, 1)
+				b.fill(t, topic, 2, 2)
+				rule.Match = Match(t, kafka.Protocol, "topic", topic, "method", "Fetch")
+				if strings.HasSuffix(name, "once") {
+					rule.Trigger = intercept.Trigger{Times: 1, Prob: 1}
+				}
+				rule.Fault.Bytes = 50
+				b.arm(t, rule)
+				told := c.consume(t, b.fronted, topic, 4)
+				if values(messagesIn(told)) != "k0=v0 k1=v1 k2=v2 k3=v3" {
+					t.Errorf("consumed %q", told)
+				}
+				if tally := b.log.Tally(); tally[len(tally)-1].Acted() == 0 {
+					t.Error("the rule did not act")
+				}
+			})
+		}
 	}
 }
 

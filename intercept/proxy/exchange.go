@@ -25,6 +25,7 @@ type exchange struct {
 	oneway   bool // no answer will come
 	pushed   bool // by the server
 	mute     [2]bool
+	silent   [2]bool // mute, and nothing in its place: the relay ends the connection
 	awaits   bool    // the server's answer has yet to come and be swallowed
 	broken   bool    // the connection ended first
 	replaced bool    // a fault has replaced the answer, of which the rest is to come

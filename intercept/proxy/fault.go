@@ -30,7 +30,7 @@ func (l *lane) begin(x *exchange, f *protocols.Frame, n int) {
 	l.delay(x, before)
 	switch {
 	case p.end != intercept.Pass && p.when == intercept.Before:
-		x.mute[l.dir] = true
+		x.mute[l.dir], x.silent[l.dir] = true, true
 		l.becomeReady(x)
 	case p.twice && p.all == nil && l.r.streams == nil:
 		p.first = *f
@@ -42,7 +42,7 @@ func (l *lane) begin(x *exchange, f *protocols.Frame, n int) {
 		return
 	}
 	if !x.pushed && (p.end == intercept.Close || p.end == intercept.Reset) {
-		x.mute[protocols.ToClient] = true
+		x.mute[protocols.ToClient], x.silent[protocols.ToClient] = true, true
 	}
 	l.carryPlanned(x, f, n)
 }
@@ -53,7 +53,7 @@ func (l *lane) carryPlanned(x *exchange, f *protocols.Frame, n int) {
 	b := l.effective(f, n)
 	switch {
 	case x.mute[l.dir]:
-		if len(f.Raw) > 0 {
+		if len(f.Raw) > 0 && (!x.silent[l.dir] || l.r.streams != nil) {
 			l.send(x, f.Raw, f.More)
 		}
 	case p.twice:
@@ -185,6 +185,7 @@ func (l *lane) hang(end intercept.Do) {
 	if end == intercept.Reset {
 		l.last = hangUpRST
 	}
+	l.opposite().parked = true
 	l.kick()
 }
 
@@ -215,7 +216,7 @@ func (l *lane) answerPlanned(x *exchange, f *protocols.Frame, n int) {
 	}
 	switch {
 	case x.mute[l.dir]:
-		if len(f.Raw) > 0 {
+		if len(f.Raw) > 0 && (!x.silent[l.dir] || l.r.streams != nil) {
 			l.send(x, f.Raw, f.More)
 		}
 	case p.end == intercept.Cut:
@@ -236,7 +237,7 @@ func (l *lane) cut(x *exchange, f *protocols.Frame, b []byte) {
 	l.send(x, b[:p.bytes-p.passed], true)
 	p.endless = p.endless || f.End && f.More
 	p.cut = true
-	x.mute[l.dir] = true
+	x.mute[l.dir], x.silent[l.dir] = true, true
 	f.End = true // nothing more of it goes out
 }
 

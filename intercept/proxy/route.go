@@ -15,7 +15,7 @@ func (l *lane) route(atEOF bool) (more bool) {
 	r := l.r
 	window := max(r.link.Protocol.Window, protocols.DefaultWindow)
 	now := r.now()
-	for l.lo < l.hi && !l.over {
+	for l.lo < l.hi && !l.over && !l.parked {
 		if r.opaque {
 			l.mid = false
 			l.takeQueue()

@@ -110,7 +110,7 @@ func (ch *channel) confirmed(list []publish, tag uint64, many bool) []publish {
 
 // drop removes pubs[i:j].
 func (ch *channel) drop(i, j int) {
-	if i == 0 {
+	if i == 0 && j < len(ch.pubs)/2 { // too many to move
 		ch.pubs = ch.pubs[j:]
 		return
 	}

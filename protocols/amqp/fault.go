@@ -147,9 +147,13 @@ func (s *strike) delivery(f protocols.Frame) (forward, back []byte) {
 // redeliver delivers a message and, marked so, a second time. Its content has
 // just ended.
 func (s *strike) redeliver() []byte {
+	at := overhead + 3 // behind the consumer's tag
+	at += 1 + int(s.raw[at])
+	if at+8 >= len(s.raw) {
+		return s.raw
+	}
 	b := double(s.raw)
 	second := b[len(s.raw):]
-	at := 11 + 1 + int(second[11]) // behind the consumer's tag
 	tag := binary.BigEndian.Uint64(second[at:])
 	second[at+8] |= 1
 	if !s.ch.content[protocols.ToClient].noAck {

@@ -151,7 +151,7 @@ func (c *codec) confirm(num uint16, m method, a args) protocols.Frame {
 	}
 	p := c.covered[i]
 	f := protocols.Frame{ID: p.id, End: true, Err: nacked(m)}
-	if p.client != tag && tag != 0 {
+	if tag != 0 && (p.client != p.server || i < len(c.covered)-1) {
 		f.Raw = appendAck(nil, num, m, p.client, many)
 	}
 	return f

@@ -46,7 +46,7 @@ func (c *codec) answer(raw []byte, total int) (f protocols.Frame) {
 		}
 		at += n
 	}
-	if !readFrom(resp, raw[at:]) {
+	if !c.read(resp, raw[at:]) {
 		return f
 	}
 	c.answered.resp = resp

@@ -32,6 +32,9 @@ type codec struct {
 	copies     []int
 	keys       []byte
 	deliveries []delivery
+
+	spots          []int // see sound
+	changed, again []byte
 }
 
 // rest is what is still to come of a message.
@@ -128,7 +131,7 @@ func (c *codec) request(raw []byte, total int) protocols.Frame {
 	c.sasl = c.sasl || h.key == saslHandshakeKey && h.version == 0
 	if req := c.kind(h.key); known && len(raw) == total {
 		req.SetVersion(h.version)
-		if readFrom(req, raw[h.length:]) {
+		if c.read(req, raw[h.length:]) {
 			c.asked.req = req
 		}
 	}
@@ -220,13 +223,6 @@ func (c *codec) kind(key int16) kmsg.Request {
 		return &c.asked.fetch
 	}
 	return kmsg.RequestForKey(key)
-}
-
-// readFrom fills v, whose strings then refer to body. It reports whether body
-// has that form.
-func readFrom(v any, body []byte) bool {
-	u, ok := v.(kmsg.UnsafeReadFrom)
-	return ok && u.UnsafeReadFrom(body) == nil
 }
 
 // name returns an owned copy of a topic's name.

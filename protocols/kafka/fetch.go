@@ -44,7 +44,7 @@ func (c *codec) fetched(f protocols.Frame, resp *kmsg.FetchResponse, total int) 
 		return f
 	}
 	c.rest[protocols.ToClient] = rest{n: 1, id: f.ID, end: true}
-	return protocols.Frame{Items: c.items, Oneway: true, More: true}
+	return protocols.Frame{Items: c.items, End: true, Oneway: true, More: true}
 }
 
 // deliver returns the newest answer to Fetch as fates want it, raw if that

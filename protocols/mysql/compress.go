@@ -36,6 +36,7 @@ type packed struct {
 	before   byte   // packing.next before that frame was packed
 	id       uint64 // its exchange, if the packet in it goes on
 	more     bool
+	muted    uint64 // the exchange for whose further frames Apply has put something else
 }
 
 const packedHeader = 7 // length, number, length when unpacked (0: stored)
@@ -166,14 +167,14 @@ func (p *packing) unpack(dst, b []byte) ([]byte, error) {
 // inner decodes the next m bytes of what is unpacked, and packs the frame.
 func (p *packing) inner(c *codec, d protocols.Dir) (f protocols.Frame, m int, err error) {
 	s := &p.sides[d]
-	data := c.infile || c.parts[d].left > 0
+	data, own := c.infile || c.parts[d].left > 0, false
 	f, m, err = c.decode(d, s.plain)
 	if m == 0 || err != nil {
 		return f, m, err
 	}
 	s.frame, s.plain = s.plain[:m:m], s.plain[m:]
 	if f.Raw != nil {
-		s.frame, data = f.Raw, false
+		s.frame, data, own = f.Raw, false, true
 	}
 	switch e := c.pending.newest(f.ID); {
 	case d == protocols.ToServer && f.ID != 0 && e != nil:
@@ -184,7 +185,10 @@ func (p *packing) inner(c *codec, d protocols.Dir) (f protocols.Frame, m int, er
 		p.next[protocols.ToClient] = c.answered.packed
 	}
 	s.before = p.next[d]
-	f.Raw = p.pack(d, s.frame, data)
+	f.Raw = nothing
+	if own || f.ID == 0 || f.ID != s.muted {
+		f.Raw = p.pack(d, s.frame, data)
+	}
 	if f.Back != nil {
 		f.Back = p.pack(d.Opposite(), f.Back, false)
 	}
@@ -239,7 +243,7 @@ func (p *packing) apply(c *codec, d protocols.Dir, f protocols.Frame, raw []byte
 	if back == nil && len(forward) > 0 && len(forward) == len(content) && &forward[0] == &content[0] {
 		return raw, nil
 	}
-	p.next[d] = s.before
+	p.next[d], s.muted = s.before, f.ID
 	if forward != nil {
 		forward = p.pack(d, forward, false)
 	}

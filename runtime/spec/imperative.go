@@ -51,9 +51,10 @@ func (l *loader) arm(c *call, params ...param) (target starlark.Value, disarm fu
 		}
 	}
 	a := actionOf(c.thread)
-	a.wait(func() { disarm = t.Arm(rules...) })
+	var off func()
+	a.wait(func() { off = t.Arm(rules...) })
 	return fl.target, func() {
-		disarm()
+		off()
 		for _, s := range force {
 			s.disarm()
 		}
