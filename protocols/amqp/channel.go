@@ -10,6 +10,7 @@ type channel struct {
 	confirm        bool      // confirms are on
 	sent, received uint64    // publishes since then: by the client, by the server
 	pubs           []publish // not confirmed, in order
+	shifted        bool      // a publish was withheld, or done twice
 
 	content   [2]content // that is on its way, by direction
 	consumers map[string]consumer

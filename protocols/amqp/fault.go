@@ -45,6 +45,7 @@ func (s *strike) publish(f protocols.Frame) (forward, back []byte) {
 	ch := s.ch
 	if s.fate.Act == protocols.Twice {
 		if !f.Oneway {
+			ch.shifted = true
 			ch.received++
 			ch.pubs = append(ch.pubs, publish{server: ch.received, extra: true})
 		}
@@ -59,6 +60,7 @@ func (s *strike) publish(f protocols.Frame) (forward, back []byte) {
 		tag = ch.pubs[n-1].client
 		ch.pubs = ch.pubs[:n-1]
 		ch.received--
+		ch.shifted = true
 	}
 	r := s.fate.Reply
 	switch {
@@ -176,27 +178,22 @@ func (s *strike) answer(f protocols.Frame) (forward, back []byte) {
 	case s.fate.Act != protocols.Answer:
 		return s.raw, nil
 	}
-	var before, p publish
-	for _, x := range s.covered {
-		if x.id == s.id {
-			p = x
-			break
-		}
-		if !x.extra {
-			before = x
-		}
+	i := 0
+	for i < len(s.covered) && (s.covered[i].id != s.id || s.covered[i].extra) {
+		i++
 	}
-	if p.client == 0 {
+	if i == len(s.covered) {
 		return s.close(s.reply.of, s.reply.queue)
 	}
-	if before.client > s.told { // those confirmed with it come first, in order
-		m := basicAck
-		if f.Err == nackCode {
-			m = basicNack
-		}
-		forward = appendAck(nil, s.num, m, before.client, true)
+	m := basicAck
+	if f.Err == nackCode {
+		m = basicNack
 	}
-	s.told = p.client
+	p := s.covered[i]
+	if i > 0 { // those confirmed with it come first, in order
+		forward = s.recount(nil, s.num, m, i-1)
+	}
+	s.told, s.ch.shifted = p.client, true
 	if r := s.fate.Reply; r.Status == 0 || r.Code == nackCode {
 		return appendAck(forward, s.num, basicNack, p.client, false), nil
 	}

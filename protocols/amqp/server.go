@@ -105,7 +105,7 @@ func (ch *channel) blamed(of method) (id uint64, found bool) {
 func (c *codec) server(ch *channel, num uint16, m method, a args) protocols.Frame {
 	switch m {
 	case basicAck, basicNack:
-		return c.confirm(num, m, a)
+		return c.confirm(ch, num, m, a)
 	case basicDeliver, basicGetOk, basicReturn:
 		return c.deliver(ch, m, a)
 	case channelClose, connectionClose:
@@ -139,7 +139,7 @@ func (c *codec) server(ch *channel, num uint16, m method, a args) protocols.Fram
 }
 
 // confirm is basic.ack or basic.nack, with the tag that the client counts.
-func (c *codec) confirm(num uint16, m method, a args) protocols.Frame {
+func (c *codec) confirm(ch *channel, num uint16, m method, a args) protocols.Frame {
 	if len(c.covered) == 0 {
 		return protocols.Frame{}
 	}
@@ -151,10 +151,34 @@ func (c *codec) confirm(num uint16, m method, a args) protocols.Frame {
 	}
 	p := c.covered[i]
 	f := protocols.Frame{ID: p.id, End: true, Err: nacked(m)}
-	if tag != 0 && (p.client != p.server || i < len(c.covered)-1) {
-		f.Raw = appendAck(nil, num, m, p.client, many)
+	switch {
+	case !ch.shifted || tag == 0:
+	case many:
+		f.Raw = c.recount(nil, num, m, i)
+	default:
+		f.Raw = appendAck(nil, num, m, p.client, false)
 	}
 	return f
+}
+
+// recount appends confirms of the publishes covered up to the i-th that the
+// client has not been told of. It leaves out those that were answered here:
+// some clients take a confirm of many to overrule an earlier one of a single.
+func (c *codec) recount(b []byte, num uint16, m method, i int) []byte {
+	var last publish
+	for _, p := range c.covered[:i+1] {
+		if p.extra || p.client <= c.told {
+			continue
+		}
+		if last.client != 0 && p.client != last.client+1 {
+			b = appendAck(b, num, m, last.client, true)
+		}
+		last = p
+	}
+	if last.client == 0 {
+		return b
+	}
+	return appendAck(b, num, m, last.client, true)
 }
 
 // deliver is a method that carries a message to the client.

@@ -38,37 +38,34 @@ func (m *counter) take(b []byte) (n int) {
 	return n
 }
 
-// count passes on content, the next bytes of a DATA frame, in a frame of its
-// own, up to the end of the last message that passes. It reports whether the
-// reply has taken over.
-func (c *codec) count(f *protocols.Frame, s *stream, content []byte, last bool) (over bool) {
+// count passes on content, the data of a whole frame, up to the end of the last
+// message that passes. It reports whether the reply has taken over.
+func (c *codec) count(f *protocols.Frame, s *stream, content []byte) (over bool) {
 	x := &c.sides[protocols.ToClient]
 	p := &x.part
 	n := s.counts.take(content)
 	over = s.counts.left == 0
-	end := last && p.end && !over
-	p.owed -= n
-	if n > 0 || end {
-		p.frame = appendData(p.frame[:0], s.num, content[:n], end)
+	owed := p.length - n
+	if end := p.end && !over; n > 0 || end {
+		frame := appendData(nil, s.num, content[:n], end)
 		if c.touched && x.flow.full(n) {
-			x.raw = x.flow.postpone(x.raw[:0], p.frame, n)
+			x.raw = x.flow.postpone(x.raw[:0], frame, n)
 		} else {
 			x.flow.sent(n)
-			x.raw = append(x.raw[:0], p.frame...)
+			x.raw = append(x.raw[:0], frame...)
 		}
-	} else {
-		x.raw = x.raw[:0]
-	}
-	switch {
-	case over:
-		c.takeOver(f, s)
-		p.how = vanishes
-	case last && p.owed > 0: // padding
-		x.back = appendCredit(appendCredit(x.back, 0, p.owed), s.server, p.owed)
-		f.Back = x.back
 	}
 	f.Raw = notNil(x.raw)
-	return over
+	x.back = appendCredit(x.back, 0, owed)
+	if over {
+		c.takeOver(f, s)
+		return true
+	}
+	if !p.end {
+		x.back = appendCredit(x.back, s.server, owed) // padding
+	}
+	f.Back = c.given(protocols.ToClient)
+	return false
 }
 
 // takeOver ends a stream in the middle of its answer: for the client with the
@@ -78,9 +75,8 @@ func (c *codec) takeOver(f *protocols.Frame, s *stream) {
 	x := &c.sides[protocols.ToClient]
 	head, rest := c.answer(s, s.counts.reply, true)
 	x.raw = c.follow(x.flow.own(x.raw, head), s, rest)
-	x.back = appendCredit(x.back, 0, x.part.owed)
-	f.Back = appendReset(x.back, s.server, codeCancel)
-	x.back = f.Back
+	x.back = appendReset(x.back, s.server, codeCancel)
+	f.Raw, f.Back = x.raw, x.back
 	f.ID, f.End, f.Oneway = s.id, true, true
 	s.over = [2]bool{true, true}
 	c.remove(s)

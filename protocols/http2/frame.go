@@ -14,7 +14,7 @@ const (
 	window       = 1 << 20   // how long a header block with its frames may be
 	firstWindow  = 65535     // of flow control, for streams and the connection
 	maxTable     = 1 << 20   // of HPACK's dynamic table
-	maxList      = 4 << 20   // of a header block, decoded
+	maxList      = 1 << 20   // of a header block, decoded
 	maxStreams   = 1 << 16   // open at once
 	initialSizes = 0x4       // SETTINGS_INITIAL_WINDOW_SIZE
 	maxNumber    = 1<<31 - 1 // of a stream

@@ -126,7 +126,6 @@ type part struct {
 	data   bool
 	end    bool // with END_STREAM
 	length int  // of the payload
-	owed   int  // of it, what its receiver has not got (counts)
 	padded bool // its first byte, the length of the padding, is to come
 	inside int  // bytes to come without the padding
 	frame  []byte
@@ -137,7 +136,7 @@ type how uint8
 const (
 	passes    how = iota
 	vanishes      // its sender gets the credit
-	counts        // gRPC messages in it are counted
+	counts        // its data is collected, and gRPC messages in it are counted
 	postponed     // it is collected, and queues up
 	kept          // it is collected, and goes out when the second copy is answered
 )
@@ -165,7 +164,7 @@ func (c *codec) data(d protocols.Dir, h header, buf []byte) (f protocols.Frame, 
 	n = min(len(buf), headerLen+h.length)
 	p := &x.part
 	*p = part{
-		left: headerLen + h.length - n, s: s, data: true, end: h.has(flagEndStream), length: h.length, owed: h.length,
+		left: headerLen + h.length - n, s: s, data: true, end: h.has(flagEndStream), length: h.length,
 		padded: h.has(flagPadded), inside: h.length, frame: p.frame[:0],
 	}
 	switch {
@@ -230,8 +229,9 @@ func (c *codec) piece(f *protocols.Frame, d protocols.Dir, b, payload []byte) {
 	case vanishes:
 		f.Raw, f.More = []byte{}, false
 	case counts:
-		f.Raw, f.More = nil, false
-		if c.count(f, s, content, last) {
+		p.frame = append(p.frame, content...)
+		f.Raw, f.More = []byte{}, false
+		if last && !s.removed && c.count(f, s, p.frame) {
 			return
 		}
 	case postponed, kept:

@@ -92,7 +92,7 @@ func (c *codec) first(buf []byte) (f protocols.Frame, n int, err error) {
 	c.dialect.name(&f.Items[0])
 	s.over[protocols.ToServer] = true
 	x.current, x.left, x.phase = s, length, upgrade
-	f.End = length == 0
+	f.End, f.More = length == 0, length > 0
 	c.sides[protocols.ToClient].phase = upgrade
 	return f, n, nil
 }
