@@ -80,12 +80,15 @@ func webServer(t testing.TB) (addr string, served *atomic.Int64) {
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		served.Add(1)
 		w.Header()["Date"] = nil
-		if r.Method == http.MethodConnect {
+		switch {
+		case r.Method == http.MethodConnect:
 			tunnel(w, r)
-			return
+		case r.RequestURI == "*": // net/http's own answer would have a Date
+			w.Header().Set("Allow", "GET, PUT, POST, OPTIONS")
+		default:
+			mux.ServeHTTP(w, r)
 		}
-		mux.ServeHTTP(w, r)
-	}), Protocols: new(http.Protocols)}
+	}), Protocols: new(http.Protocols), DisableGeneralOptionsHandler: true}
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetUnencryptedHTTP2(true)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
