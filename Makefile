@@ -21,7 +21,7 @@ demo: build ## Build, then break an orders API in eight ways (needs root)
 	@echo 'Now with a bug that it finds: $(strip $(notdir $(SUDO)) ./faultbox demo --buggy)'
 
 test: ## Run all tests; as root none is skipped for lack of it (ARGS=… for go test)
-	@.ci/deps go test drivers
+	@.ci/deps go test drivers chapter
 	go run .ci/test.go $(if $(STRICT),-strict) $(or $(ARGS),./...)
 
 check: ## Formatting, vet, staticcheck, and the rules of the house (imports, lengths)
@@ -40,7 +40,7 @@ bench: ## Measure: direct, un-named edge, armed edge, a plain proxy
 	@.ci/deps go test
 	GOBIN=$(CURDIR)/.build go install github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0
 	go build -o .build/bench ./cmd/bench
-	$(SUDO) .build/bench -toxiproxy .build/server $(ARGS)
+	$(SUDO) .build/bench -toxiproxy $(CURDIR)/.build/server $(ARGS)
 
 drivers: ## Compare what real clients see, directly and through an armed edge
 	@.ci/deps go test drivers
@@ -48,7 +48,7 @@ drivers: ## Compare what real clients see, directly and through an armed edge
 
 chapter: ## Run the chapter's specs, word for word, against containers (needs root)
 	@.ci/deps go chapter
-	$(SUDO) env PATH="$$PATH" FAULTBOX_CHAPTER=1 go test -count=1 -timeout=20m -v ./cmd/chapter
+	$(SUDO) env PATH="$$PATH" go test -count=1 -timeout=20m -v ./cmd/chapter
 
 kernels: ## Run the kernel tests in guests with other kernels
 	@echo 'make kernels comes with the issue "Compose projects, running systems, Macs, other kernels"; there is nothing to run yet' >&2; exit 1

@@ -43,9 +43,10 @@ struct rule_key {
 
 struct rule {
 	__be16 listener; /* port on 127.0.0.1 and [::1] */
-	__u8 local;      /* the destination is in the client's own namespace */
-	__u8 known;      /* netns says in which one it is */
+	__u8 known;      /* netns says in whose namespace the destination is */
+	__u8 pad;
 	__s32 netns;     /* id that the client's namespace has for it; -1: itself */
+	__be32 source[4]; /* that a client which leaves it open would have; 0: not known */
 };
 
 struct {
@@ -74,8 +75,7 @@ struct socket {
 	__be16 listener;
 	__u8 own;   /* opened by faultbox: never redirected */
 	__u8 bound; /* the client chose the source address itself */
-	__u8 local; /* as in struct rule */
-	__u8 pad[3];
+	__be32 source[4]; /* as in struct rule */
 };
 
 struct {
@@ -214,7 +214,7 @@ static __always_inline __be16 redirect(struct bpf_sock_addr *ctx, struct endpoin
 		return 0;
 	s->meant = *to;
 	s->listener = r->listener;
-	s->local = r->local;
+	__builtin_memcpy(s->source, r->source, sizeof(s->source));
 	s->bound = is_bound(ctx->sk);
 	return s->listener;
 }
@@ -308,14 +308,10 @@ static __always_inline struct socket *named(struct bpf_sock_addr *ctx)
 	return s && s->listener == sk->dst_port ? s : 0;
 }
 
-/*
- * Whether the source that the socket has is the listener's doing: a client of
- * an address of its own namespace that leaves the source open is given that
- * very address, unless it is loopback's.
- */
+/* Whether the source that the socket has is the listener's doing. */
 static __always_inline int sourced(const struct socket *s)
 {
-	return s && s->local && !s->bound && !is_loopback(&s->meant);
+	return s && !s->bound && (s->source[0] | s->source[1] | s->source[2] | s->source[3]);
 }
 
 SEC("cgroup/getpeername4")
@@ -336,16 +332,16 @@ int getsockname4(struct bpf_sock_addr *ctx)
 	struct socket *s = named(ctx);
 
 	if (sourced(s) && ctx->user_ip4 == LOOPBACK4)
-		ctx->user_ip4 = s->meant.ip[3];
+		ctx->user_ip4 = s->source[3];
 	return 1;
 }
 
-static __always_inline void show(struct bpf_sock_addr *ctx, const struct endpoint *e)
+static __always_inline void show(struct bpf_sock_addr *ctx, const __be32 ip[4])
 {
-	ctx->user_ip6[0] = e->ip[0];
-	ctx->user_ip6[1] = e->ip[1];
-	ctx->user_ip6[2] = e->ip[2];
-	ctx->user_ip6[3] = e->ip[3];
+	ctx->user_ip6[0] = ip[0];
+	ctx->user_ip6[1] = ip[1];
+	ctx->user_ip6[2] = ip[2];
+	ctx->user_ip6[3] = ip[3];
 }
 
 SEC("cgroup/getpeername6")
@@ -354,7 +350,7 @@ int getpeername6(struct bpf_sock_addr *ctx)
 	struct socket *s = named(ctx);
 
 	if (s) {
-		show(ctx, &s->meant);
+		show(ctx, s->meant.ip);
 		ctx->user_port = s->meant.port;
 	}
 	return 1;
@@ -366,7 +362,7 @@ int getsockname6(struct bpf_sock_addr *ctx)
 	struct socket *s = named(ctx);
 
 	if (sourced(s) && (ctx->user_ip6[3] == LOOPBACK4 || ctx->user_ip6[3] == LOOPBACK6))
-		show(ctx, &s->meant);
+		show(ctx, s->source);
 	return 1;
 }
 

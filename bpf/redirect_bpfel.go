@@ -23,9 +23,10 @@ type RedirectEndpoint struct {
 type RedirectRule struct {
 	_        structs.HostLayout
 	Listener uint16
-	Local    uint8
 	Known    uint8
+	Pad      uint8
 	Netns    int32
+	Source   [4]uint32
 }
 
 type RedirectRuleKey struct {
@@ -50,8 +51,7 @@ type RedirectSocket struct {
 	Listener uint16
 	Own      uint8
 	Bound    uint8
-	Local    uint8
-	Pad      [3]uint8
+	Source   [4]uint32
 }
 
 type RedirectSource struct {

@@ -34,6 +34,9 @@ func (a *ActiveRule) Matched() uint64 { return a.matched.Load() }
 func (a *ActiveRule) Fired() uint64   { return a.fired.Load() }
 func (a *ActiveRule) Acted() uint64   { return a.fired.Load() - a.idle.Load() }
 
+// Seed is a number that belongs to the rule in this run.
+func (a *ActiveRule) Seed() uint64 { return a.stream }
+
 // Struck counts n events that a rule acted on without being asked: packets, or
 // the one thing that happens to a service.
 func (a *ActiveRule) Struck(n uint64) {

@@ -110,6 +110,9 @@ func (r *Rule) Watched() []string {
 	if r.lies() {
 		names = append(names, LieCalls...)
 	}
+	if slices.ContainsFunc(r.Match, func(t Term) bool { return r.Proto == Syscalls.Name && t.Name == "to" }) {
+		names = append(names, "connect") // tells whom a socket is connected to
+	}
 	return names
 }
 

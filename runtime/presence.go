@@ -92,3 +92,21 @@ func (s *stage) announce(t *T, newcomer *actor) error {
 	}
 	return errors.Join(errs...)
 }
+
+// everyPeer is peer for each address of an interface: a world may know of
+// several (its method Peers).
+func (s *stage) everyPeer(svc *Service, itf *Interface) []intercept.Peer {
+	w, ok := s.world.(interface {
+		Peers(*Service, *Interface) []netip.AddrPort
+	})
+	if !ok {
+		return []intercept.Peer{s.peer(svc, itf)}
+	}
+	var peers []intercept.Peer
+	for _, addr := range w.Peers(svc, itf) {
+		p := s.peer(svc, itf)
+		p.Addr = addr
+		peers = append(peers, p)
+	}
+	return peers
+}

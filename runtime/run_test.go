@@ -38,6 +38,8 @@ type fakeKit struct {
 	peers                          map[string][]intercept.Peer
 	startErr                       error
 	handler                        intercept.Handler
+	calls                          map[string][]string // system calls to watch, by service
+	did                            []string            // to instances
 }
 
 func (k *fakeKit) Supported() error { return nil }
@@ -62,6 +64,9 @@ func (k *fakeKit) Attach(_ context.Context, t intercept.Target, h intercept.Hand
 		k.peers = make(map[string][]intercept.Peer)
 	}
 	k.peers[t.Name] = t.Peers
+	if t.Calls != nil {
+		k.calls = map[string][]string{t.Name: t.Calls}
+	}
 	k.handler = h
 	return fakeAttachment{}, nil
 }

@@ -201,6 +201,9 @@ func (s *stage) attach(ctx context.Context, t *T, a *actor, target intercept.Tar
 		if s.runner.Calls == nil {
 			return fmt.Errorf("watch system calls: this build of faultbox cannot")
 		}
+		if target.Running {
+			return fmt.Errorf("watch its system calls: only a program that is about to start can be: start it from the spec (image= or build= in place of container=)")
+		}
 		via = append(via, s.runner.Calls)
 	}
 	target.Peers = s.reach(a.svc, target.Peers)
@@ -225,7 +228,7 @@ func (s *stage) peers(tests []*Test, svc *Service) []intercept.Peer {
 		}
 		for _, itf := range to.Interfaces {
 			if edgeNamed(tests, svc.Name, to.Name, itf.Name) {
-				peers = append(peers, s.peer(to, itf))
+				peers = append(peers, s.everyPeer(to, itf)...)
 			}
 		}
 	}
@@ -321,6 +324,11 @@ func (a *actor) alive() bool {
 }
 
 func (a *actor) end(ctx context.Context) error {
+	for _, att := range a.attached {
+		if r, ok := att.(Releaser); ok {
+			r.Release()
+		}
+	}
 	return errors.Join(a.instance.Stop(ctx), a.detach())
 }
 

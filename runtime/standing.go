@@ -2,7 +2,9 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,15 +14,17 @@ import (
 // Network impairs the packets between services of a world.
 type Network interface {
 	// Impair does to packets from a service to another (or to every other, if
-	// to is nil) what f says: Lose (all of them, or the share prob), a Delay and
-	// Jitter, a Rate. Connections that exist already are impaired too.
-	Impair(w World, from *Service, to []*Service, f intercept.Fault, prob float64) (Impairment, error)
+	// to is nil) what f says: Lose (all of them, or the share prob, drawn from
+	// seed) or keep to a Rate. Connections that exist already are impaired too.
+	Impair(w World, from *Service, to []*Service, f intercept.Fault, prob float64, seed uint64) (Impairment, error)
 }
 
 // Impairment is one that is in force.
 type Impairment interface {
 	// Struck is how many packets it acted on.
 	Struck() uint64
+	// Refresh finds the services again after one of them was started anew.
+	Refresh() error
 	Lift() error
 }
 
@@ -33,6 +37,10 @@ type Freezer interface{ Freeze(on bool) error }
 // Crasher is an Attachment that kills a service the way a power cut would: what
 // it was led to believe is on disk is lost.
 type Crasher interface{ Crash() error }
+
+// Releaser is an Attachment that holds things up: Release ends the delays that
+// are running, so that a service can end politely.
+type Releaser interface{ Release() }
 
 // stand does what standing rules say, now. undo ends what lasts.
 func (t *T) stand(rules []*intercept.ActiveRule) (undo func()) {
@@ -97,11 +105,17 @@ func (t *T) impair(a *intercept.ActiveRule) (undo func(), err error) {
 			to = append(to, svc)
 		}
 	}
-	i, err := s.runner.Network.Impair(s.world, from, to, a.Fault, a.Trigger.Prob)
+	i, err := s.runner.Network.Impair(s.world, from, to, a.Fault, a.Trigger.Prob, a.Seed())
 	if err != nil {
 		return nil, err
 	}
+	t.mu.Lock()
+	t.impaired = append(t.impaired, i)
+	t.mu.Unlock()
 	return func() {
+		t.mu.Lock()
+		t.impaired = slices.DeleteFunc(t.impaired, func(x Impairment) bool { return x == i })
+		t.mu.Unlock()
 		a.Struck(i.Struck())
 		if err := i.Lift(); err != nil {
 			t.log.Add(intercept.Event{Kind: intercept.Note, From: a.From, To: a.To, Proto: a.Proto, Note: err.Error()})
@@ -153,12 +167,12 @@ func (s *stage) pause(name string, d time.Duration) (undo func(), err error) {
 	if err := f.Freeze(true); err != nil {
 		return nil, err
 	}
-	undo = sync.OnceFunc(func() { f.Freeze(false) })
+	thaw := sync.OnceFunc(func() { f.Freeze(false) })
 	if d > 0 {
-		timer := time.AfterFunc(d, undo)
-		return func() { timer.Stop(); undo() }, nil
+		timer := time.AfterFunc(d, thaw)
+		return func() { timer.Stop(); thaw() }, nil
 	}
-	return undo, nil
+	return thaw, nil
 }
 
 // restart ends a service politely, if it runs, and starts it anew.
@@ -172,6 +186,13 @@ func (s *stage) restart(ctx context.Context, t *T, name string) error {
 	}
 	begin := time.Now()
 	a, err := s.start(ctx, t, svc)
+	if err == nil {
+		t.mu.Lock()
+		for _, i := range t.impaired {
+			err = errors.Join(err, i.Refresh())
+		}
+		t.mu.Unlock()
+	}
 	if err == nil {
 		err = s.awaitReady(ctx, a)
 	}

@@ -24,6 +24,7 @@ type T struct {
 
 	mu       sync.Mutex
 	sessions map[sessionKey]*session
+	impaired []Impairment // in force
 }
 
 type sessionKey struct {

@@ -80,28 +80,30 @@ type verdict struct {
 	}
 }
 
-// want is what a section's fault must have touched: "op from to outcome".
-var want = map[string]string{
-	"insert_fails":     "INSERT api postgres answered 53100",
-	"slow_query":       "SELECT api postgres delayed 3s",
-	"mysql_read_only":  "INSERT api mysql answered 1036",
-	"redis_readonly":   "SET api redis answered READONLY",
-	"cache_miss":       "GET api redis answered with the fault's response",
-	"slow_cache":       "GET api redis delayed 2s",
-	"message_drop":     "Produce api kafka lost",
-	"slow_delivery":    "Produce api kafka delayed 5s",
-	"auth_unavailable": "/auth.AuthService/Authenticate api auth answered UNAVAILABLE",
-	"slow_auth":        "/auth.AuthService/Authenticate api auth delayed 5s",
+// want is what the faults of a test must have touched: "op from to outcome".
+var want = map[string][]string{
+	"insert_fails":     {"INSERT api postgres answered 53100"},
+	"slow_query":       {"SELECT api postgres delayed 3s"},
+	"mysql_read_only":  {"INSERT api mysql answered 1036"},
+	"redis_readonly":   {"SET api redis answered READONLY"},
+	"cache_miss":       {"GET api redis answered with the fault's response"},
+	"slow_cache":       {"GET api redis delayed 2s"},
+	"message_drop":     {"Produce api kafka lost"},
+	"slow_delivery":    {"Produce api kafka delayed 5s"},
+	"auth_unavailable": {"/auth.AuthService/Authenticate api auth answered UNAVAILABLE"},
+	"slow_auth":        {"/auth.AuthService/Authenticate api auth delayed 5s"},
+
+	"disk_full":                  {"pwrite64 postgres", "denied ENOSPC"},
+	"no_cache_and_slow_database": {"connect api", "denied ECONNREFUSED", "SELECT api postgres delayed 1s"},
+	"slow_everywhere":            {"GET api redis delayed 2s", "fdatasync postgres", "delayed 400ms"},
 }
 
-func TestChapter(t *testing.T) {
-	if os.Getenv("FAULTBOX_CHAPTER") == "" {
-		t.Skip("runs by itself: make chapter")
-	}
-	engine := dockertest.Start(t)
-	engine.Images(t)
-	faultbox := dockertest.Faultbox(t)
-	dir := t.TempDir()
+// prepare makes the images, and a folder with what the specs build.
+func prepare(t *testing.T, images ...string) (engine *dockertest.Engine, dir string) {
+	t.Helper()
+	engine = dockertest.Start(t)
+	engine.Images(t, images...)
+	dir = t.TempDir()
 	for _, name := range []string{"api", "worker"} {
 		dockertest.Build(t, "faultbox/cmd/chapter/"+name, filepath.Join(dir, name, name))
 		dockerfile, err := os.ReadFile(filepath.Join(name, "Dockerfile"))
@@ -112,6 +114,11 @@ func TestChapter(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	return engine, dir
+}
+
+func TestChapter(t *testing.T) {
+	engine, dir := prepare(t)
 	all := sections(t)
 	before := api(t, all[0])
 	for n, s := range all {
@@ -120,22 +127,29 @@ func TestChapter(t *testing.T) {
 			if n > 0 {
 				text = before + text
 			}
-			file := filepath.Join(dir, strings.ToLower(s.title)+".star")
-			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			check(t, faultbox, file)
-			left, err := engine.Left()
-			if err != nil || len(left) > 0 {
-				t.Errorf("left behind: %q, %v", left, err)
-			}
+			runSpec(t, engine, filepath.Join(dir, strings.ToLower(s.title)+".star"), text)
 		})
 	}
 }
 
-// check runs a spec and checks every verdict in its report.
-func check(t *testing.T, faultbox, file string) {
-	cmd := exec.Command(faultbox, "test", file, "--format", "json", "--seed", "8")
+// TestCombined adds faults of system calls.
+func TestCombined(t *testing.T) {
+	engine, dir := prepare(t, "postgres", "redis")
+	more, err := os.ReadFile("testdata/combined.star")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runSpec(t, engine, filepath.Join(dir, "combined.star"), api(t, sections(t)[0])+string(more))
+}
+
+// runSpec runs a spec, judges every test in its report, and checks that nothing
+// is left of it.
+func runSpec(t *testing.T, engine *dockertest.Engine, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(dockertest.Faultbox(t), "test", file, "--format", "json", "--seed", "8")
 	var report, messages bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &report, &messages
 	runErr := cmd.Run()
@@ -145,32 +159,44 @@ func check(t *testing.T, faultbox, file string) {
 		if err := d.Decode(&v); err != nil {
 			t.Fatal(err)
 		}
-		if v.Type != "test" {
-			continue
+		if v.Type == "test" {
+			tests++
+			judge(t, &v)
 		}
-		tests++
-		if v.Verdict != "passed" {
-			t.Errorf("%s: %s: %s; last lines of its services: %q", v.Name, v.Verdict, v.Reason, v.Logs)
-		}
-		touch, faulted := want[v.Name]
-		if !faulted {
-			if len(v.Faults) > 0 {
-				t.Errorf("%s: has faults, and none is expected", v.Name)
-			}
-			continue
-		}
-		var touched []string
-		for _, f := range v.Faults {
-			for _, x := range f.Touched {
-				touched = append(touched, strings.Join([]string{x.Op, x.From, x.To, x.Outcome}, " "))
-			}
-		}
-		if len(v.Faults) != 1 || v.Faults[0].Acted == 0 || !strings.Contains(strings.Join(touched, "\n"), touch) {
-			t.Errorf("%s: the fault touched %q, want %q", v.Name, touched, touch)
-		}
-		t.Logf("%s: %s", v.Name, strings.Join(touched, "; "))
 	}
 	if runErr != nil || tests == 0 {
 		t.Errorf("faultbox test: %v, %d tests\n%s", runErr, tests, messages.Bytes())
+	}
+	if left, err := engine.Left(); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
+}
+
+// judge checks that a test passed and that its faults touched what they are to.
+func judge(t *testing.T, v *verdict) {
+	t.Helper()
+	if v.Verdict != "passed" {
+		t.Errorf("%s: %s: %s; last lines of its services: %q", v.Name, v.Verdict, v.Reason, v.Logs)
+	}
+	var touched []string
+	for _, f := range v.Faults {
+		if f.Acted == 0 {
+			t.Errorf("%s: %s acted on nothing", v.Name, f.Name)
+		}
+		for _, x := range f.Touched {
+			touched = append(touched, strings.Join([]string{x.Op, x.From, x.To, x.Outcome}, " "))
+		}
+	}
+	all := strings.Join(touched, "; ")
+	if (len(v.Faults) > 0) != (want[v.Name] != nil) {
+		t.Errorf("%s: has %d faults, want %q", v.Name, len(v.Faults), want[v.Name])
+	}
+	for _, touch := range want[v.Name] {
+		if !strings.Contains(all, touch) {
+			t.Errorf("%s: its faults touched %q, want %q", v.Name, all, touch)
+		}
+	}
+	if all != "" {
+		t.Logf("%s: %s", v.Name, all)
 	}
 }

@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"faultbox":    main,
 		"web":         web,
+		"shop":        shop,
 		"quitter":     func() { fmt.Println("cannot find my settings"); os.Exit(3) },
 		"sleeper":     sleeper,
 		"make-certs":  makeCerts,

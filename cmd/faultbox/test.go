@@ -19,6 +19,7 @@ import (
 	"faultbox/intercept/syscalls"
 	"faultbox/runtime"
 	"faultbox/runtime/docker"
+	"faultbox/runtime/network"
 	"faultbox/runtime/process"
 	"faultbox/runtime/report"
 	"faultbox/runtime/steps"
@@ -142,6 +143,7 @@ func (f *testFlags) runner(cmd *cobra.Command, s *runtime.Spec, again string) (*
 		return nil, nil, err
 	}
 	calls := syscalls.New()
+	impairer := network.New(interceptor.Sockets)
 	containers := f.containers(cmd, s, id)
 	if containers != nil {
 		worlds = containers.Worlds(worlds)
@@ -152,6 +154,7 @@ func (f *testFlags) runner(cmd *cobra.Command, s *runtime.Spec, again string) (*
 		Local:       process.New(process.Options{Dir: s.Dir}),
 		Interceptor: interceptor,
 		Calls:       calls,
+		Network:     impairer,
 		Through:     stepProxy{interceptor.TLS}.through,
 		CA:          ca.PEM(),
 		Steppers:    steps.All(),
@@ -173,7 +176,9 @@ func (f *testFlags) runner(cmd *cobra.Command, s *runtime.Spec, again string) (*
 	if err := f.addSinks(cmd, r); err != nil {
 		return nil, nil, errors.Join(err, interceptor.Close())
 	}
-	return r, func() error { return errors.Join(interceptor.Close(), calls.Close(), containers.Close()) }, nil
+	return r, func() error {
+		return errors.Join(impairer.Close(), interceptor.Close(), calls.Close(), containers.Close())
+	}, nil
 }
 
 // containers returns what runs the spec's containers, nil if it has none.

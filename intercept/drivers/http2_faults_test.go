@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -257,4 +258,40 @@ func TestHTTP2DelayHoldsItsOwn(t *testing.T) {
 		t.Errorf("the slow one ended with %v", err)
 	}
 	log.Wait(t, "of another request after it", func(ev *intercept.Event) bool { return ev.Key == "/fast" })
+}
+
+// TestHTTP2LoadFaults: half of the requests of a load driver are answered, put
+// off or refused by faults, and not one goes wrong otherwise.
+func TestHTTP2LoadFaults(t *testing.T) {
+	bin := lookPath(t, "h2load", "nghttp2-client")
+	dir := files(t)
+	nginx, nghttpd := Nginx(t, dir, ""), Nghttpd(t, dir)
+	for _, c := range []struct {
+		name  string
+		fault intercept.Fault
+		want  string
+	}{
+		{"error", httpError(503, "x"), "status codes: 5000 2xx, 0 3xx, 0 4xx, 5000 5xx"},
+		{"error after", after(httpError(503, "x")), "status codes: 5000 2xx, 0 3xx, 0 4xx, 5000 5xx"},
+		{"response", httpValue(200, strings.Repeat("x", 5000)), "status codes: 10000 2xx"},
+		{"twice", intercept.Fault{Do: intercept.Twice}, "status codes: 10000 2xx"},
+		{"delay", intercept.Fault{Delay: time.Millisecond}, "status codes: 10000 2xx"},
+		{"delay after", after(intercept.Fault{Delay: time.Millisecond}), "status codes: 10000 2xx"},
+	} {
+		for name, server := range map[string]string{"nginx": nginx, "nghttpd": nghttpd} {
+			t.Run(name+"/"+c.name, func(t *testing.T) {
+				addr, log := Front(t, h2.Protocol, server, intercept.Rule{Match: Match(t, h2.Protocol, "path", "/style.css"), Fault: c.fault})
+				out, err := exec.CommandContext(t.Context(), bin, "-n", "10000", "-c", "2", "-m", "30", "http://"+addr+"/small.txt", "http://"+addr+"/style.css").CombinedOutput()
+				if err != nil || !strings.Contains(string(out), "10000 done") || !strings.Contains(string(out), " 0 errored, 0 timeout") || !strings.Contains(string(out), c.want) {
+					t.Errorf("%v\n%s", err, out)
+				}
+				if a := log.Tally()[0]; a.Fired() != 5000 {
+					t.Errorf("fired %d times and not 5000", a.Fired())
+				}
+				if notes := log.Notes(); len(notes) > 0 {
+					t.Errorf("notes: %q", notes)
+				}
+			})
+		}
+	}
 }

@@ -286,7 +286,7 @@ func saramaConsume(t testing.TB, addr, topic string, count int) (out []string) {
 		defer pc.AsyncClose()
 	}
 	timeout := time.After(20 * time.Second)
-	for len(out) < count {
+	for len(messagesIn(out)) < count {
 		select {
 		case l := <-lines:
 			out = append(out, l)

@@ -192,6 +192,12 @@ func TestKafkaDelivery(t *testing.T) {
 			"error once": kafkaError(t, "NOT_LEADER_OR_FOLLOWER"), "reset once": kafkaRule(t, intercept.Reset),
 			"truncate once": kafkaRule(t, intercept.Cut), "delay": {Fault: intercept.Fault{Delay: time.Millisecond}},
 		} {
+			switch {
+			case c.name == "kcat" && (name == "reset once" || name == "truncate once"): // it may end when no broker is connected
+				continue
+			case c.name == "kafkajs" && name == "truncate once": // it takes the half answer for the beginning of its next connection
+				continue
+			}
 			t.Run(c.name+"/"+name, func(t *testing.T) {
 				topic := b.topic(t, 1)
 				b.fill(t, topic, 2, 2)

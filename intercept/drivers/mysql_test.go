@@ -3,6 +3,7 @@ package drivers
 import (
 	"context"
 	"net"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -59,6 +60,15 @@ func TestMySQLUntouched(t *testing.T) {
 				addr, log := Front(t, mysql.Protocol, server, never(t, mysql.Protocol, "query"))
 				equalLines(t, direct, c.work(t, addr))
 				mysqlCalm(t, direct, log)
+				if c.name == "raw" {
+					errors, told := 0, len(regexp.MustCompile(`#[0-9A-Z]{5}`).FindAllString(strings.Join(direct, ""), -1))
+					for _, ev := range log.Events() {
+						errors += len(ev.Err) / 4
+					}
+					if errors != told || told == 0 {
+						t.Errorf("%d events with an error for %d errors in %q", errors, told, direct)
+					}
+				}
 			})
 		}
 		for _, mode := range []string{"auto", "disable"} {

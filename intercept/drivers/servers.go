@@ -163,7 +163,7 @@ func run(t testing.TB, cmd *exec.Cmd, stop syscall.Signal, ready func() error) {
 		}
 	})
 	var err error
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		select {
 		case <-ended:
 			t.Fatalf("%s ended before it was ready:\n%s", cmd.Path, tail(output.Bytes()))

@@ -16,7 +16,7 @@ type hold struct {
 	next   *hold // whose behind this is
 	due    bool  // its own time has come
 	buf    []byte
-	mid    bool // buf ends within a message
+	whole  int  // how much of buf is whole messages; what follows is a part of one
 	ready  bool // when it is over, the plan's back or end is ready
 	tunnel bool // when it is over, the connection is a tunnel
 	known  bool // the codec has been told (StreamCodec)
@@ -88,8 +88,9 @@ func (l *lane) lastOut(f *protocols.Frame, n int) bool {
 
 // add puts b behind what is on hold.
 func (h *hold) add(b []byte, more bool) {
-	h.buf = append(h.buf, b...)
-	h.mid = more
+	if h.buf = append(h.buf, b...); !more {
+		h.whole = len(h.buf)
+	}
 	if len(h.buf) > maxQueue {
 		h.lane.gate = h
 	}
@@ -114,14 +115,15 @@ func (h *hold) end() {
 	}
 	l.holds--
 	x.plan.holds--
+	held := len(h.buf)
 	if h.known {
 		h.buf = l.r.streams.Release(l.dir, x.id, h.buf)
 	}
-	if h.mid {
-		l.tail = append(l.tail, h.buf...)
-	} else {
-		l.queue = append(l.queue, h.buf...)
+	if h.whole == held { // all of it, and what the codec may have added
+		h.whole = len(h.buf)
 	}
+	l.queue = append(l.queue, h.buf[:h.whole]...)
+	l.tail = append(l.tail, h.buf[h.whole:]...)
 	h.buf = nil
 	if len(l.held) == 0 {
 		l.queue, l.behind = append(l.queue, l.behind...), nil

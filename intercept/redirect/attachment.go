@@ -20,6 +20,7 @@ import (
 // attachment is one target's interception.
 type attachment struct {
 	name    string
+	running bool // see intercept.Target
 	handler intercept.Handler
 	serve   func(context.Context, net.Conn, proxy.Link) error
 	kernel  *kernel
@@ -43,7 +44,7 @@ type attachment struct {
 func attach(ctx context.Context, k *kernel, t intercept.Target, h intercept.Handler,
 	serve func(context.Context, net.Conn, proxy.Link) error) (_ *attachment, err error) {
 	a := &attachment{
-		name: t.Name, handler: h, serve: serve, kernel: k, ns: t.NetNS,
+		name: t.Name, running: t.Running, handler: h, serve: serve, kernel: k, ns: t.NetNS,
 		peers: map[netip.AddrPort]intercept.Peer{},
 	}
 	if a.door, err = openDoor(ctx, t.NetNS); err != nil {
@@ -84,7 +85,10 @@ func (a *attachment) Update(peers []intercept.Peer) error {
 	}
 	old := a.rules
 	a.rules = next
-	return a.kernel.replaceRules(old, next)
+	if err := a.kernel.replaceRules(old, next); err != nil || !a.running {
+		return err
+	}
+	return breakOff(a.ns, next.less(old))
 }
 
 // Close takes the rules, the listeners and, with the last attachment of the

@@ -24,7 +24,7 @@
 //     names of loopback.
 //   - A source address that the client chose is the one that the server sees;
 //     one left open is, to server and getsockname alike, what it would have
-//     been. (Except getsockname toward another namespace, which says loopback.)
+//     been.
 //
 // The source port that the server sees is the proxy's.
 //

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -87,14 +86,18 @@ func attribute(kind uint16, value uint32) []byte {
 // familyLen is the length of a struct rtgenmsg, aligned.
 const familyLen = 4
 
-// talk sends a message and returns the attributes of the answer.
+// talk sends a message of the route family and returns the attributes of the answer.
 func talk(s int, kind, flags uint16, attrs []byte) ([]byte, error) {
-	size := unix.SizeofNlMsghdr + familyLen + len(attrs)
-	b := binary.NativeEndian.AppendUint32(nil, uint32(size))
-	b = binary.NativeEndian.AppendUint16(b, kind)
-	b = binary.NativeEndian.AppendUint16(b, flags)
-	b = append(b, make([]byte, 8+familyLen)...) // sequence, port, AF_UNSPEC
-	if err := unix.Sendto(s, append(b, attrs...), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	body, err := exchange(s, kind, flags, append(make([]byte, familyLen), attrs...))
+	if err != nil || len(body) < familyLen {
+		return nil, err
+	}
+	return body[familyLen:], nil
+}
+
+// exchange sends a message and returns the body of the one that answers it.
+func exchange(s int, kind, flags uint16, body []byte) ([]byte, error) {
+	if err := send(s, kind, flags, body); err != nil {
 		return nil, err
 	}
 	buf := make([]byte, 4096)
@@ -102,15 +105,32 @@ func talk(s int, kind, flags uint16, attrs []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n < unix.SizeofNlMsghdr+familyLen {
+	if n < unix.SizeofNlMsghdr+4 {
 		return nil, fmt.Errorf("netlink answered with %d bytes", n)
 	}
-	head := (*unix.NlMsghdr)(unsafe.Pointer(&buf[0]))
-	if head.Type == unix.NLMSG_ERROR {
-		if code := int32(binary.NativeEndian.Uint32(buf[unix.SizeofNlMsghdr:])); code != 0 {
-			return nil, unix.Errno(-code)
-		}
-		return nil, nil
+	body = buf[unix.SizeofNlMsghdr:n]
+	if binary.NativeEndian.Uint16(buf[4:]) == unix.NLMSG_ERROR {
+		return nil, errorOf(body)
 	}
-	return buf[unix.SizeofNlMsghdr+familyLen : n], nil
+	return body, nil
+}
+
+// errorOf reads a struct nlmsgerr; 0 stands for done.
+func errorOf(body []byte) error {
+	if len(body) < 4 {
+		return fmt.Errorf("netlink answered with %d bytes", len(body))
+	}
+	if code := int32(binary.NativeEndian.Uint32(body)); code != 0 {
+		return unix.Errno(-code)
+	}
+	return nil
+}
+
+// send sends a message, netlink(7): length, type, flags, sequence, port.
+func send(s int, kind, flags uint16, body []byte) error {
+	b := binary.NativeEndian.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+len(body)))
+	b = binary.NativeEndian.AppendUint16(b, kind)
+	b = binary.NativeEndian.AppendUint16(b, flags)
+	b = append(b, make([]byte, 8)...)
+	return unix.Sendto(s, append(b, body...), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 }

@@ -5,7 +5,9 @@ package redirect
 import (
 	"encoding/binary"
 	"fmt"
+	"net"
 	"net/netip"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -32,47 +34,78 @@ func (a *attachment) newRules(peers []intercept.Peer, local map[netip.Addr]bool)
 			if ip.Is6() && !a.door.ipv6() {
 				return nil, fmt.Errorf("reach %s at %s: the network namespace of %s has no ::1 to listen on", p.To, p.Addr, a.name)
 			}
-			where, err := a.whereabouts(p, ip.IsLoopback() || local[ip])
+			rule, err := a.ruleFor(p, ip.IsLoopback() || local[ip])
 			if err != nil {
 				return nil, fmt.Errorf("reach %s at %s: %w", p.To, p.Addr, err)
 			}
-			rules.add(a, ip, port, where)
+			rules.add(a, ip, port, rule)
 			continue
 		}
-		rules.add(a, netip.IPv6Unspecified(), port, here) // as the programs write "loopback"
+		rules.add(a, netip.IPv6Unspecified(), port, hereAt(netip.IPv6Loopback())) // as the programs write "loopback"
 		for ip := range local {
 			if ip.Is4() || a.door.ipv6() {
-				rules.add(a, ip, port, here)
+				rules.add(a, ip, port, hereAt(ip))
 			}
 		}
 	}
 	return rules, nil
 }
 
-// whereabouts is the network namespace of a destination, as a rule has it.
-type whereabouts bpf.RedirectRule
-
-// here is the client's own.
-var here = whereabouts{Local: 1, Known: 1, Netns: unix.BPF_F_CURRENT_NETNS}
-
-// whereabouts tells in which namespace a peer is served.
-func (a *attachment) whereabouts(p intercept.Peer, local bool) (whereabouts, error) {
-	if local {
-		return here, nil
+// hereAt is the rule for an address of the target's own namespace: it is also
+// the source that the kernel chooses for it.
+func hereAt(ip netip.Addr) bpf.RedirectRule {
+	rule := bpf.RedirectRule{Known: 1, Netns: unix.BPF_F_CURRENT_NETNS}
+	if !ip.IsLoopback() {
+		rule.Source = endpoint(netip.AddrPortFrom(ip, 0)).Ip
 	}
-	if p.NetNS == nil {
-		return whereabouts{}, nil
-	}
-	id, err := namespaceID(a.ns, p.NetNS)
-	return whereabouts{Known: 1, Netns: id}, err
+	return rule
 }
 
-func (r ruleset) add(a *attachment, ip netip.Addr, port uint16, where whereabouts) {
+// ruleFor is the rule for a peer with an address. local: of the target's own namespace.
+func (a *attachment) ruleFor(p intercept.Peer, local bool) (rule bpf.RedirectRule, err error) {
+	if local {
+		return hereAt(p.Addr.Addr().Unmap()), nil
+	}
+	if source, ok := sourceFor(a.ns, p.Addr); ok {
+		rule.Source = endpoint(netip.AddrPortFrom(source, 0)).Ip
+	}
+	if p.NetNS != nil {
+		rule.Known = 1
+		rule.Netns, err = namespaceID(a.ns, p.NetNS)
+	}
+	return rule, err
+}
+
+// sourceFor returns the source that the kernel chooses in namespace ns for a
+// destination. Connecting a UDP socket sends nothing.
+func sourceFor(ns *os.File, to netip.AddrPort) (source netip.Addr, ok bool) {
+	inside(ns, func() error {
+		c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+		if err != nil {
+			return err
+		}
+		source, ok = c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), true
+		return c.Close()
+	})
+	return source, ok
+}
+
+func (r ruleset) add(a *attachment, ip netip.Addr, port uint16, rule bpf.RedirectRule) {
 	e := endpoint(netip.AddrPortFrom(ip, port))
 	key := bpf.RedirectRuleKey{Netns: a.netns, Cgroup: a.cgroup, Ip: e.Ip, Port: e.Port, Protocol: unix.IPPROTO_TCP}
-	rule := bpf.RedirectRule(where)
 	rule.Listener = bigEndian(a.door.port)
 	r[key] = rule
+}
+
+// less returns the rules of r that are not in old.
+func (r ruleset) less(old ruleset) ruleset {
+	added := ruleset{}
+	for key, rule := range r {
+		if _, ok := old[key]; !ok {
+			added[key] = rule
+		}
+	}
+	return added
 }
 
 // replaceRules makes next what the programs go by in place of old.

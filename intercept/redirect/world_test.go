@@ -45,7 +45,7 @@ func newBench(tb testing.TB) *bench {
 		tb.Skip("needs root, cgroup2 and Linux 5.15: ", err)
 	}
 	w := &bench{tb: tb, ns: newNetNS(tb)}
-	w.cgroup = filepath.Join(cgroup2(tb), fmt.Sprintf("faultbox-redirect-test-%d-%d", os.Getpid(), benches.Add(1)))
+	w.cgroup = filepath.Join(cgroup2(tb), fmt.Sprintf("redirect-test-%d-%d", os.Getpid(), benches.Add(1)))
 	w.mkdir(w.cgroup)
 	w.run("ip", "link", "set", "lo", "up")
 	return w

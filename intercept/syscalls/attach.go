@@ -62,7 +62,7 @@ const startTimeout = 30 * time.Second
 // executes, which t.Exec.Started waits for.
 func (i *Interceptor) Attach(_ context.Context, t intercept.Target, h intercept.Handler) (intercept.Attachment, error) {
 	if t.Exec == nil {
-		return nil, fmt.Errorf("watch the system calls of %s: only programs that faultbox starts itself can be watched", t.Name)
+		return nil, &intercept.LacksError{What: fmt.Sprintf("watch the system calls of %s: this build can do that to local programs only, not to containers", t.Name)}
 	}
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -105,6 +105,13 @@ func (a *attachment) Close() error {
 		s.close()
 	}
 	return a.sock.Close()
+}
+
+// Release lets calls that are delayed go on at once, as decided.
+func (a *attachment) Release() {
+	if s := a.supervisor.Load(); s != nil {
+		s.release(s.act)
+	}
 }
 
 // started takes the listener from the shim and waits for the program to execute.

@@ -160,6 +160,21 @@ func TestKillWhileDelayed(t *testing.T) {
 	}
 }
 
+// TestRelease ends a long delay as it was decided to end.
+func TestRelease(t *testing.T) {
+	r := newRecorder(
+		rule(t, intercept.Fault{Delay: time.Hour}, intercept.Always, "call=rmdir"),
+		rule(t, deny(unix.EROFS), intercept.Always, "call=rmdir"),
+	)
+	w := start(t, r, []string{"rmdir"}, "rmdir", "/nowhere/at/all")
+	w.awaitDelayed(t)
+	w.attached.(*attachment).Release()
+	w.Wait()
+	if !strings.Contains(w.out.String(), "Read-only file system") || len(r.fired()) != 1 {
+		t.Errorf("output %q, events %q", w.out.String(), r.fired())
+	}
+}
+
 // awaitDelayed waits until a call of the program is being delayed.
 func (w *watched) awaitDelayed(tb testing.TB) {
 	tb.Helper()

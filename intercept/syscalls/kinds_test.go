@@ -3,6 +3,7 @@
 package syscalls
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -251,5 +252,21 @@ func interpret(t *testing.T, prog []instruction, nr, arch uint32) uint32 {
 func TestSizes(t *testing.T) {
 	if n, r, i := unsafe.Sizeof(notification{}), unsafe.Sizeof(response{}), unsafe.Sizeof(instruction{}); n != 80 || r != 24 || i != 8 {
 		t.Errorf("structures of the kernel have 80, 24 and 8 bytes, ours %d, %d and %d", n, r, i)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	for errno, want := range map[unix.Errno]string{
+		unix.EBUSY:  "watches this process already (EBUSY)",
+		unix.EINVAL: "Linux 5.5",
+		unix.ENOSYS: "CONFIG_SECCOMP_FILTER",
+	} {
+		var lacks *intercept.LacksError
+		if err := explain(errno); !errors.As(err, &lacks) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %q", errno, err, want)
+		}
+	}
+	if err := explain(unix.EPERM); err != unix.EPERM {
+		t.Errorf("EPERM: %v", err)
 	}
 }

@@ -239,16 +239,11 @@ func (s *supervisor) interrupted(n *notification) *verdict {
 // ended, or soon if processes live that still need it: then it ends with them.
 func (s *supervisor) close() {
 	s.passing.Store(true)
+	s.release(func(v *verdict) { s.conclude(v, response{flags: proceed}, intercept.Untouched) })
 	s.mu.Lock()
-	pending := s.pending
-	s.pending = make(map[*verdict]struct{})
 	broken := s.broken
 	s.broken = make(map[uint32]*verdict)
 	s.mu.Unlock()
-	for v := range pending {
-		v.timer.Stop()
-		s.conclude(v, response{flags: proceed}, intercept.Untouched)
-	}
 	for _, v := range broken {
 		s.tell(v, intercept.Broken)
 	}
@@ -262,6 +257,18 @@ func (s *supervisor) close() {
 		return
 	}
 	go s.await(0)
+}
+
+// release ends every delay and has end conclude the verdict.
+func (s *supervisor) release(end func(*verdict)) {
+	s.mu.Lock()
+	pending := s.pending
+	s.pending = make(map[*verdict]struct{})
+	s.mu.Unlock()
+	for v := range pending {
+		v.timer.Stop()
+		end(v)
+	}
 }
 
 // await waits for the thread to end, for limit at most if there is one. On

@@ -3,10 +3,12 @@ package all
 
 import (
 	"faultbox/protocols"
+	"faultbox/protocols/amqp"
 	"faultbox/protocols/grpc"
 	"faultbox/protocols/http1"
 	"faultbox/protocols/http2"
 	"faultbox/protocols/kafka"
+	"faultbox/protocols/memcached"
 	"faultbox/protocols/mongodb"
 	"faultbox/protocols/mysql"
 	"faultbox/protocols/nats"
@@ -21,12 +23,14 @@ func Protocols() []*protocols.Protocol {
 		http1.Protocol,
 		http2.Protocol,
 		grpc.Protocol,
+		amqp.Protocol,
 		nats.Protocol,
 		postgres.Protocol,
 		mysql.Protocol,
 		redis.Protocol,
 		kafka.Protocol,
 		mongodb.Protocol,
+		memcached.Protocol,
 		tcp.Protocol,
 	}
 }

@@ -18,11 +18,18 @@ type channel struct {
 	doubled   map[uint64]bool // tags that were delivered twice: has the client answered
 	closed    bool            // by the server
 
-	// A fault has closed the channel. What still comes on it is for nobody, up
-	// to close-ok.
-	deaf    [2]bool
-	closeID uint64   // the exchange that ends with the server's close-ok
-	orphans []uint64 // exchanges that then end too
+	refused *refusal // a fault closes the channel, the server's close-ok is to come
+	deaf    bool     // what the client says is for nobody, up to its close-ok
+}
+
+// refusal is the end of a channel that a fault closes. The server's channel is
+// closed first, for only then can the client open it again.
+type refusal struct {
+	id   uint64 // the exchange that it is the answer to
+	code string
+	say  []byte // what the client then hears
+	// mute: it is the answer to a publish, so no later confirm may cover that.
+	mute bool
 }
 
 // call is a method that awaits a reply.
@@ -71,7 +78,7 @@ func (ch *channel) outstanding(except uint64) (ids []uint64) {
 			ids = append(ids, p.id)
 		}
 	}
-	return append(ids, ch.orphans...)
+	return ids
 }
 
 // answered removes and returns the call that m replies to.

@@ -153,8 +153,8 @@ func (c *codec) frame(d protocols.Dir, num uint16, kind byte, size uint64, b []b
 	m, a := method(binary.BigEndian.Uint32(b)), args(b[4:])
 	ch := c.channel(num)
 	switch {
-	case ch.deaf[d]:
-		return c.overheard(d, ch, num, m, a)
+	case d == protocols.ToServer && ch.deaf:
+		return c.overheard(ch, num, m, a)
 	case d == protocols.ToServer:
 		return c.client(ch, num, m, a)
 	}
@@ -165,7 +165,7 @@ func (c *codec) frame(d protocols.Dir, num uint16, kind byte, size uint64, b []b
 func (c *codec) begins(d protocols.Dir, ch *channel, f protocols.Frame) *content {
 	c.ends(d, ch) // one that was left unfinished
 	x := &ch.content[d]
-	*x = content{on: true, wire: true, frame: protocols.Frame{ID: f.ID, Oneway: f.Oneway}}
+	*x = content{on: true, wire: true, frame: protocols.Frame{ID: f.ID, Oneway: f.Oneway, Raw: f.Raw}}
 	c.side[d].open++
 	return x
 }
@@ -187,7 +187,7 @@ func (c *codec) offWire(d protocols.Dir, ch *channel) {
 func (c *codec) follow(d protocols.Dir, ch *channel, body bool, size uint64, b []byte) protocols.Frame {
 	x := &ch.content[d]
 	if !x.on || x.body != body {
-		if ch.deaf[d] {
+		if ch.deaf && d == protocols.ToServer {
 			return protocols.Frame{Raw: none}
 		}
 		return protocols.Frame{}
@@ -207,23 +207,20 @@ func (c *codec) follow(d protocols.Dir, ch *channel, body bool, size uint64, b [
 	return f
 }
 
-// overheard is a method on a channel that a fault has closed.
-func (c *codec) overheard(d protocols.Dir, ch *channel, num uint16, m method, a args) protocols.Frame {
-	f := protocols.Frame{Raw: none}
+// overheard is what the client says on a channel that a fault closes.
+func (c *codec) overheard(ch *channel, num uint16, m method, a args) protocols.Frame {
 	switch {
-	case m == channelClose: // both close it at the same time
-		f.Back = appendMethod(nil, num, channelCloseOk)
-	case m == channelCloseOk && d == protocols.ToServer:
-		ch.deaf[d] = false
+	case m == channelClose && ch.refused != nil: // both close it at the same time
+		ch.refused.say = appendMethod(ch.refused.say, num, channelCloseOk)
+	case m == channelClose:
+		return protocols.Frame{Raw: none, Back: appendMethod(nil, num, channelCloseOk)}
 	case m == channelCloseOk:
-		ch.deaf[d] = false
-		f.ID, f.End = ch.closeID, ch.closeID != 0
-		ch.closeID, ch.orphans = 0, nil
-	case m == channelOpen && d == protocols.ToServer:
-		ch.deaf[d] = false
+		ch.deaf = false
+	case m == channelOpen:
+		ch.deaf = false
 		return c.client(ch, num, m, a)
 	}
-	return f
+	return protocols.Frame{Raw: none}
 }
 
 // closing is a frame of no exchange; connection.close waits for whatever is

@@ -54,7 +54,7 @@ func check(r *protocols.Reply) error {
 	case len(r.Headers) > 0:
 		return errors.New("amqp errors have no headers: put the text into message=")
 	case r.Status != 0 && r.Code != "":
-		return errors.New("amqp error: give code= or status=, not both")
+		return errors.New("give code= or status=, not both")
 	case r.Status != 0:
 		r.Code = strconv.Itoa(r.Status)
 	}
@@ -74,13 +74,13 @@ func check(r *protocols.Reply) error {
 		}
 	}
 	if name == "312" || name == "NO_ROUTE" {
-		return errors.New("amqp error code 312 (NO_ROUTE): is no error of a channel; unbind the queue to have messages returned")
+		return errors.New("code 312 (NO_ROUTE): is no error of a channel; unbind the queue to have messages returned")
 	}
 	var known []string
 	for _, c := range codes {
 		known = append(known, fmt.Sprintf("%d %s", c.number, c.name))
 	}
-	return fmt.Errorf("amqp error code %q: must be NACK (a negative confirm) or one of %s", r.Code, strings.Join(known, ", "))
+	return fmt.Errorf("code %q: must be NACK (a negative confirm) or one of %s", r.Code, strings.Join(known, ", "))
 }
 
 // infer finds the code that a message means: 406 if it is none of those known,

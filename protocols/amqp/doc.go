@@ -23,8 +23,9 @@
 //
 // A publish with confirms on hears basic.nack, unless the error is one that a
 // server closes a channel for. Else an error closes the channel, or the
-// connection, by its code. The server's channel is closed with it, and what
-// both sides still say on it is discarded, as the specification demands.
+// connection, by its code. The server's channel is closed first, so that the
+// client can open it again as soon as it hears of the error; what the client
+// says on it in the meantime is discarded, as the specification demands.
 //
 // Source: AMQP 0-9-1 specification; RabbitMQ 3.10 for confirms, negative
 // acknowledgements and texts.

@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"encoding/binary"
+	"strconv"
 
 	"faultbox/protocols"
 )
@@ -109,10 +110,9 @@ func (s *strike) call(f protocols.Frame) (forward, back []byte) {
 	}
 	key, _ := k.read(s.a)
 	client, server := s.close(s.m, string(key))
-	if s.m == channelOpen { // the server knows of no channel
-		s.ch = s.channels[s.num]
-		s.ch.deaf[protocols.ToClient], s.ch.closeID = false, 0
-		server = nil
+	if r := ch.refused; s.m == channelOpen && r != nil { // the server knows of no channel
+		ch.refused = nil
+		return nil, r.say
 	}
 	return server, client
 }
@@ -198,10 +198,14 @@ func (s *strike) answer(f protocols.Frame) (forward, back []byte) {
 		return appendAck(forward, s.num, basicNack, p.client, false), nil
 	}
 	client, server := s.close(basicPublish, p.exchange)
+	if s.ch.refused != nil {
+		s.ch.refused.mute = true
+	}
 	return append(forward, client...), server
 }
 
-// close closes the channel, or the connection, to both sides. of is the method
+// close closes the connection, of which the client is told at once, or the
+// channel: at the server, and when that is done to the client. of is the method
 // to blame and key what it was about.
 func (s *strike) close(of method, key string) (client, server []byte) {
 	code := codeOf(s.fate.Reply)
@@ -212,10 +216,12 @@ func (s *strike) close(of method, key string) (client, server []byte) {
 		s.fate.Reply = &r
 		return appendClose(nil, 0, connectionClose, code.number, text, of), nil
 	}
-	old := s.ch
-	next := &channel{deaf: [2]bool{true, true}, closeID: s.id, orphans: old.outstanding(s.id), content: old.content}
-	s.channels[s.num] = next
-	return appendClose(nil, s.num, channelClose, code.number, text, of), appendClose(nil, s.num, channelClose, 200, "", 0)
+	if s.ch.refused != nil { // it is about to be closed
+		return nil, nil
+	}
+	s.ch.refused = &refusal{id: s.id, code: strconv.Itoa(code.number), say: appendClose(nil, s.num, channelClose, code.number, text, of)}
+	s.ch.deaf = true
+	return nil, appendClose(nil, s.num, channelClose, 200, "", 0)
 }
 
 func double(b []byte) []byte { return append(append(make([]byte, 0, 2*len(b)), b...), b...) }

@@ -36,9 +36,11 @@ func (c *codec) look(num uint16, m method, a args) {
 		}
 	}
 	switch {
+	case m == channelCloseOk && ch.refused != nil:
+		end(ch.outstanding(ch.refused.id), ch.refused.code)
 	case m == channelCloseOk:
 		end(ch.outstanding(0), "")
-	case ch.deaf[protocols.ToClient]:
+	case m == channelClose && ch.refused != nil:
 	case m == basicAck, m == basicNack:
 		tag := a.long()
 		c.covered = ch.confirmed(c.covered, tag, a.octet()&1 != 0)
@@ -66,7 +68,7 @@ func (c *codec) look(num uint16, m method, a args) {
 			for other, x := range c.channels {
 				if other != num {
 					end(x.outstanding(0), number)
-					x.calls, x.pubs, x.orphans, x.closed = nil, nil, nil, true
+					x.calls, x.pubs, x.closed = nil, nil, true
 				}
 			}
 		}
@@ -103,6 +105,12 @@ func (ch *channel) blamed(of method) (id uint64, found bool) {
 
 // server is a method that the server sends.
 func (c *codec) server(ch *channel, num uint16, m method, a args) protocols.Frame {
+	if r := ch.refused; r != nil && m == channelClose { // both close it at the same time
+		return protocols.Frame{Raw: none, Back: appendMethod(nil, num, channelCloseOk)}
+	} else if r != nil && m == channelCloseOk {
+		c.channels[num] = &channel{deaf: ch.deaf, content: ch.content}
+		return protocols.Frame{ID: r.id, End: true, Err: r.code, Raw: r.say}
+	}
 	switch m {
 	case basicAck, basicNack:
 		return c.confirm(ch, num, m, a)
@@ -113,7 +121,7 @@ func (c *codec) server(ch *channel, num uint16, m method, a args) protocols.Fram
 		a.str()
 		f.ID, f.End = ch.blamed(method(binary.BigEndian.Uint32(a.take(4))))
 		f.Stream = closing(m).Stream
-		ch.calls, ch.pubs, ch.orphans, ch.consumers, ch.closed = nil, nil, nil, nil, true
+		ch.calls, ch.pubs, ch.consumers, ch.closed = nil, nil, nil, true
 		return f
 	case channelCloseOk:
 		c.forget(num, ch)
@@ -152,6 +160,8 @@ func (c *codec) confirm(ch *channel, num uint16, m method, a args) protocols.Fra
 	p := c.covered[i]
 	f := protocols.Frame{ID: p.id, End: true, Err: nacked(m)}
 	switch {
+	case ch.refused != nil && ch.refused.mute:
+		f.Raw = none
 	case !ch.shifted || tag == 0:
 	case many:
 		f.Raw = c.recount(nil, num, m, i)
@@ -201,6 +211,11 @@ func (c *codec) deliver(ch *channel, m method, a args) protocols.Frame {
 		of = ch.consumers[string(a.str())]
 	} else if x, found := ch.answered(m); found {
 		of = consumer{x.queue, x.noAck}
+		if ch.refused != nil && ch.refused.id == x.id { // the client hears of a failure
+			c.begins(protocols.ToClient, ch, protocols.Frame{Raw: none})
+			c.offWire(protocols.ToClient, ch)
+			return protocols.Frame{Raw: none}
+		}
 	}
 	tag := a.long()
 	a.octet()

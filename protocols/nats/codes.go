@@ -87,11 +87,11 @@ func check(r *protocols.Reply) error {
 	case len(r.Headers) > 0:
 		return errors.New("nats errors have no headers of your own: use code= for a status")
 	case strings.ContainsAny(r.Message, "\r\n\x00"):
-		return fmt.Errorf("nats error message %q: must be one line", r.Message)
+		return fmt.Errorf("message %q: must be one line", r.Message)
 	}
 	if r.Status != 0 {
 		if r.Code != "" {
-			return errors.New("nats error: give code= or status=, not both")
+			return errors.New("give code= or status=, not both")
 		}
 		r.Code = strconv.Itoa(r.Status)
 	}
@@ -129,7 +129,7 @@ func unknownCode(r *protocols.Reply, name string) error {
 	n, err := strconv.Atoi(name)
 	switch {
 	case err == nil && r.Message == "" && (n >= 400 && n <= 599 || n >= 10000 && n <= 10999):
-		return fmt.Errorf("nats error code %s: is not one whose text is known; give message= too", name)
+		return fmt.Errorf("code %s: is not one whose text is known; give message= too", name)
 	case err == nil && n >= 400 && n <= 599:
 		r.Code, r.Status = name, n
 		return nil
@@ -141,7 +141,7 @@ func unknownCode(r *protocols.Reply, name string) error {
 	for _, e := range errs {
 		known = append(known, e.code)
 	}
-	return fmt.Errorf("nats error code %q: must be a status such as 503 (no responders), a code of the JetStream API such as 10059 (stream not found), or one of %s",
+	return fmt.Errorf("code %q: must be a status such as 503 (no responders), a code of the JetStream API such as 10059 (stream not found), or one of %s",
 		r.Code, strings.Join(known, ", "))
 }
 

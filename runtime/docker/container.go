@@ -34,6 +34,9 @@ func (e *Engine) Start(ctx context.Context, rw runtime.World, s *runtime.Service
 	if !ok {
 		return nil, errors.New("start container: its world has no network for containers")
 	}
+	if s.Container != "" {
+		return w.attach(ctx, cli, s, pass)
+	}
 	img, err := e.imageOf(ctx, cli, s)
 	if err != nil {
 		return nil, err
@@ -47,7 +50,7 @@ func (e *Engine) Start(ctx context.Context, rw runtime.World, s *runtime.Service
 	if err != nil {
 		return nil, err
 	}
-	i := &instance{cli: cli, world: w, service: s, id: id, exited: make(chan struct{})}
+	i := &instance{cli: cli, world: w, service: s, id: id, asked: make(chan struct{}), exited: make(chan struct{})}
 	if err := i.start(ctx, g, pass); err != nil {
 		err = i.explain(ctx, err)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
@@ -109,9 +112,12 @@ func (w *world) config(s *runtime.Service, img image.InspectResponse) (*containe
 
 // hostConfig is what the container gets of this machine.
 func (w *world) hostConfig(s *runtime.Service, g *gate) (*container.HostConfig, error) {
-	program, err := self()
-	if err != nil {
-		return nil, err
+	program := w.engine.o.Program
+	if program == "" {
+		var err error
+		if program, err = self(); err != nil {
+			return nil, err
+		}
 	}
 	h := &container.HostConfig{
 		NetworkMode:  container.NetworkMode(w.bridge.name),

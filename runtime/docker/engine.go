@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/docker/docker/client"
 
@@ -69,7 +70,9 @@ func (e *Engine) dial() (*client.Client, error) {
 	if err != nil {
 		return nil, &runtime.LacksError{What: fmt.Sprintf("use the Docker engine at %s (%s): %v", at.host, at.origin, err)}
 	}
-	ping, err := cli.Ping(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), pingTimeout)
+	defer cancel()
+	ping, err := cli.Ping(ctx)
 	if err != nil {
 		cli.Close()
 		return nil, &runtime.LacksError{What: explainUnreachable(at, err)}
@@ -80,6 +83,9 @@ func (e *Engine) dial() (*client.Client, error) {
 	}
 	return cli, nil
 }
+
+// pingTimeout is how long an engine may take to say that it is there.
+const pingTimeout = 15 * time.Second
 
 // explainUnreachable says why an engine does not answer and what to do.
 func explainUnreachable(at endpoint, err error) string {
@@ -94,6 +100,8 @@ func explainUnreachable(at endpoint, err error) string {
 			what = "the spec runs containers and no Docker is installed here: install it (https://docs.docker.com/engine/install, or `apt install docker.io`), or say where its engine is with DOCKER_HOST"
 		}
 		return fmt.Sprintf("find no %s: %s", strings.TrimPrefix(where, "the "), what)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("%s does not answer within %s: see `journalctl -u docker`, restart it (`sudo systemctl restart docker`)", where, pingTimeout)
 	case errors.Is(err, syscall.ECONNREFUSED) || client.IsErrConnectionFailed(err) && !errors.As(err, &dns):
 		return fmt.Sprintf("nobody answers as %s: start the engine (`sudo systemctl start docker`), or say where it is with DOCKER_HOST", where)
 	}

@@ -29,6 +29,8 @@ type instance struct {
 	world   *world
 	service *runtime.Service
 	id      string
+	foreign bool      // it was there before, and stays
+	since   time.Time // of its lines; zero: from the first on
 
 	pid   int
 	pidfd *os.File // of its first process
@@ -40,7 +42,9 @@ type instance struct {
 	mu      sync.Mutex
 	last    []string // lines, once the container is removed
 	gone    bool
+	asked   chan struct{} // closed when somebody reads its lines, or no longer may
 	reading chan struct{} // closed when the last line was read; nil: nobody reads
+	hangUp  func()        // ends the reading
 }
 
 // watch takes hold of the container's first process and namespace.
@@ -69,14 +73,8 @@ func (i *instance) wait() {
 	} else if !errors.Is(err, os.ErrClosed) {
 		i.err = fmt.Errorf("wait for container: %w", err)
 	}
-	i.mu.Lock()
-	reading := i.reading
-	i.mu.Unlock()
-	if reading != nil {
-		select {
-		case <-reading:
-		case <-time.After(logTimeout):
-		}
+	if len(i.service.Observe) > 0 {
+		i.awaitLines()
 	}
 	close(i.exited)
 }
@@ -149,7 +147,7 @@ func (i *instance) Dial(ctx context.Context, network, address string) (net.Conn,
 
 // Stop sends the image's stop signal, waits for the grace period or until ctx
 // ends, kills, and removes the container. A process that is deaf to the signal
-// is killed at once. It may be called again.
+// is killed at once. A foreign container is left alone. It may be called again.
 func (i *instance) Stop(ctx context.Context) error {
 	i.mu.Lock()
 	gone := i.gone
@@ -160,7 +158,9 @@ func (i *instance) Stop(ctx context.Context) error {
 	select {
 	case <-i.exited:
 	default:
-		i.ask(ctx)
+		if !i.foreign {
+			i.end(ctx)
+		}
 	}
 	last := i.tail(100)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
@@ -172,6 +172,25 @@ func (i *instance) Stop(ctx context.Context) error {
 	defer i.mu.Unlock()
 	i.last, i.gone = last, true
 	return nil
+}
+
+// end asks the container to end, and then has it killed.
+func (i *instance) end(ctx context.Context) {
+	i.ask(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	defer cancel()
+	select {
+	case <-i.exited:
+		return
+	default:
+	}
+	if i.cli.ContainerKill(ctx, i.id, "SIGKILL") != nil {
+		return // removing it kills it too
+	}
+	select {
+	case <-i.exited:
+	case <-ctx.Done():
+	}
 }
 
 // ask sends the stop signal and waits.
@@ -216,15 +235,19 @@ func hears(pid int, signal string) bool {
 	return true
 }
 
-// abandon removes the container and lets go of what belonged to it.
-func (i *instance) abandon(ctx context.Context) error {
-	err := removeContainer(ctx, i.cli, i.id)
+// abandon removes the container, unless it is foreign, and lets go of what
+// belonged to it.
+func (i *instance) abandon(ctx context.Context) (err error) {
+	if !i.foreign {
+		err = removeContainer(ctx, i.cli, i.id)
+	}
 	if i.pidfd == nil {
 		return err
 	}
-	if err == nil {
+	if err == nil && !i.foreign {
 		<-i.exited
 	}
+	i.unfollow()
 	i.pidfd.Close()
 	if i.ns != nil {
 		i.ns.Close()

@@ -31,7 +31,7 @@ func (i *instance) Tail(n int) []string {
 func (i *instance) tail(n int) []string {
 	ctx, cancel := context.WithTimeout(context.Background(), logTimeout)
 	defer cancel()
-	stream, err := i.cli.ContainerLogs(ctx, i.id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(n)})
+	stream, err := i.cli.ContainerLogs(ctx, i.id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(n), Since: i.sinceText()})
 	if err != nil {
 		return nil
 	}
@@ -53,7 +53,7 @@ const maxLine = 64 << 10
 
 // Lines implements runtime.Instance.
 func (i *instance) Lines(fn func(stream, line string)) {
-	o := container.LogsOptions{Follow: true}
+	o := container.LogsOptions{Follow: true, Since: i.sinceText()}
 	for _, w := range i.service.Observe {
 		o.ShowStdout = o.ShowStdout || w.Stream == "stdout"
 		o.ShowStderr = o.ShowStderr || w.Stream == "stderr"
@@ -66,24 +66,78 @@ func (i *instance) Lines(fn func(stream, line string)) {
 	}
 	done := make(chan struct{})
 	i.mu.Lock()
-	i.reading = done
+	i.reading, i.hangUp = done, cancel
+	close(i.asked)
 	i.mu.Unlock()
 	go func() {
 		defer close(done)
 		defer cancel()
 		defer stream.Close()
-		stdout, stderr := &liner{"stdout", fn, nil}, &liner{"stderr", fn, nil}
+		stdout, stderr := &liner{stream: "stdout", fn: fn}, &liner{stream: "stderr", fn: fn}
 		stdcopy.StdCopy(stdout, stderr, stream)
+		if ctx.Err() == nil {
+			i.rest(o, stdout, stderr)
+		}
 		stdout.end()
 		stderr.end()
 	}()
 }
 
+// rest reads what a container that has ended wrote last: an engine may end the
+// stream of lines before.
+func (i *instance) rest(o container.LogsOptions, stdout, stderr *liner) {
+	ctx, cancel := context.WithTimeout(context.Background(), logTimeout)
+	defer cancel()
+	o.Follow = false
+	stream, err := i.cli.ContainerLogs(ctx, i.id, o)
+	if err != nil {
+		return
+	}
+	defer stream.Close()
+	stdout.again()
+	stderr.again()
+	stdcopy.StdCopy(stdout, stderr, stream)
+}
+
+// awaitLines waits until the last line of a container that has ended was read.
+// Its lines are asked for just after its start, which may be about now.
+func (i *instance) awaitLines() {
+	limit := time.After(logTimeout)
+	select {
+	case <-i.asked:
+	case <-limit:
+		return
+	}
+	select {
+	case <-i.reading:
+	case <-limit:
+	}
+}
+
+// unfollow ends the reading of lines, if there is one.
+func (i *instance) unfollow() {
+	i.mu.Lock()
+	reading, hangUp := i.reading, i.hangUp
+	i.mu.Unlock()
+	if reading != nil {
+		hangUp()
+		<-reading
+	}
+}
+
+func (i *instance) sinceText() string {
+	if i.since.IsZero() {
+		return ""
+	}
+	return i.since.Format(time.RFC3339Nano)
+}
+
 // liner calls fn for each line that is written to it.
 type liner struct {
-	stream string
-	fn     func(stream, line string)
-	buf    []byte
+	stream     string
+	fn         func(stream, line string)
+	buf        []byte
+	told, skip int // lines: since the beginning, and still to be left out
 }
 
 func (l *liner) Write(p []byte) (int, error) {
@@ -93,13 +147,25 @@ func (l *liner) Write(p []byte) (int, error) {
 		if !found && len(l.buf) < maxLine {
 			return len(p), nil
 		}
-		l.fn(l.stream, strings.TrimSuffix(string(line), "\r"))
+		l.tell(line)
 		l.buf = append(l.buf[:0], rest...)
 	}
 }
 
+func (l *liner) tell(line []byte) {
+	if l.skip > 0 {
+		l.skip--
+		return
+	}
+	l.told++
+	l.fn(l.stream, strings.TrimSuffix(string(line), "\r"))
+}
+
+// again says that what was written is going to be written once more.
+func (l *liner) again() { l.buf, l.skip = nil, l.told }
+
 func (l *liner) end() {
 	if len(l.buf) > 0 {
-		l.fn(l.stream, string(l.buf))
+		l.tell(l.buf)
 	}
 }

@@ -20,6 +20,9 @@ type Options struct {
 	Join func(ns *os.File, bridge string, address netip.Prefix, gateway netip.Addr) error
 	// HostNetwork: local services and steps are in the machine's own namespace.
 	HostNetwork bool
+	// Program is what is put into containers as their gate; "": this program. It
+	// is linked statically and imports package shim.
+	Program string
 	// Progress takes lines about what takes long: pulls and builds. nil: none.
 	Progress io.Writer
 }

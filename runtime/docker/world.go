@@ -21,11 +21,18 @@ import (
 const removeTimeout = 20 * time.Second
 
 // Worlds gives the worlds of inner a network for containers each.
-func (e *Engine) Worlds(inner runtime.Worlds) runtime.Worlds { return &worlds{e, inner} }
+func (e *Engine) Worlds(inner runtime.Worlds) runtime.Worlds {
+	w := &worlds{engine: e, inner: inner}
+	if someAttached(e.o.Services) {
+		w.turn = make(chan struct{}, 1)
+	}
+	return w
+}
 
 type worlds struct {
 	engine *Engine
 	inner  runtime.Worlds
+	turn   chan struct{} // holds a token while a world is open, if there can be but one; else nil
 }
 
 func (w *worlds) Supported() error { return errors.Join(w.inner.Supported(), w.engine.Supported()) }
@@ -36,11 +43,24 @@ func (w *worlds) New(ctx context.Context, name string) (runtime.World, error) {
 	if err := w.engine.Supported(); err != nil {
 		return nil, err
 	}
+	leave := func() {}
+	if w.turn != nil { // a container that runs already is in one world at a time
+		select {
+		case w.turn <- struct{}{}:
+			leave = func() { <-w.turn }
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 	inner, err := w.inner.New(ctx, name)
 	if err != nil {
+		leave()
 		return nil, err
 	}
-	world := &world{World: inner, engine: w.engine, name: w.engine.worldName(), addrs: make(map[string]netip.Addr)}
+	world := &world{
+		World: inner, engine: w.engine, name: w.engine.worldName(), leave: leave,
+		addrs: make(map[string]netip.Addr), others: make(map[string][]netip.Addr),
+	}
 	if err := world.build(ctx); err != nil {
 		return nil, errors.Join(err, world.Close())
 	}
@@ -61,9 +81,11 @@ type world struct {
 	runtime.World
 	engine *Engine
 	name   string
-	bridge *bridge
-	addrs  map[string]netip.Addr // by service
-	hosts  string                // path of the local services' hosts file; "": none
+	leave  func()                  // lets the next world in
+	bridge *bridge                 // nil: nothing is started, so that there is no network
+	addrs  map[string]netip.Addr   // by service
+	others map[string][]netip.Addr // further ones, of containers that were there before
+	hosts  string                  // path of the local services' hosts file; "": none
 
 	closing  sync.Once
 	closeErr error
@@ -78,6 +100,9 @@ func (w *world) build(ctx context.Context) error {
 	o := &w.engine.o
 	if max := 1<<(32-subnetBits) - 6; len(o.Services) > max {
 		return fmt.Errorf("make network: it has room for %d services, the spec has %d", max, len(o.Services))
+	}
+	if allAttached(o.Services) {
+		return w.invite(ctx, cli)
 	}
 	if w.bridge, err = w.engine.newBridge(ctx, cli, w.name, map[string]string{labelRun: o.RunID, labelWorld: w.name}); err != nil {
 		return err
@@ -94,6 +119,9 @@ func (w *world) build(ctx context.Context) error {
 		if err := o.Join(w.NetNS(), w.bridge.device, at, w.bridge.gateway()); err != nil {
 			return fmt.Errorf("join network %s: %w (is the Docker engine in another network namespace than faultbox, as in a virtual machine?)", w.name, err)
 		}
+	}
+	if err := w.invite(ctx, cli); err != nil {
+		return err
 	}
 	return w.writeHosts()
 }
@@ -134,12 +162,27 @@ func (w *world) Peer(s *runtime.Service, i *runtime.Interface) netip.AddrPort {
 	return netip.AddrPortFrom(w.addrs[s.Name], uint16(i.Port))
 }
 
-// Dial connects from inside the world, to names of services too.
+// Peers returns all addresses of an interface.
+func (w *world) Peers(s *runtime.Service, i *runtime.Interface) []netip.AddrPort {
+	all := []netip.AddrPort{w.Peer(s, i)}
+	for _, ip := range w.others[s.Name] {
+		if ip != w.addrs[s.Name] {
+			all = append(all, netip.AddrPortFrom(ip, uint16(i.Port)))
+		}
+	}
+	return all
+}
+
+// Dial connects from inside the world, to names of services too; where there is
+// no network of the world's own, from this machine's.
 func (w *world) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if host, port, err := net.SplitHostPort(address); err == nil {
 		if ip, ok := w.addrs[host]; ok {
 			address = net.JoinHostPort(ip.String(), port)
 		}
+	}
+	if w.bridge == nil {
+		return new(net.Dialer).DialContext(ctx, network, address)
 	}
 	return w.World.Dial(ctx, network, address)
 }
@@ -156,6 +199,7 @@ func (w *world) Close() error {
 			w.engine.subnets.release(w.bridge.subnet)
 		}
 		w.closeErr = errors.Join(append(errs, w.World.Close())...)
+		w.leave()
 	})
 	return w.closeErr
 }

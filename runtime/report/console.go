@@ -202,8 +202,13 @@ func Line(ev *intercept.Event) string {
 	if what == "" {
 		what = strings.TrimSpace(ev.Op + " " + ev.Key)
 	}
-	if ev.Kind == intercept.Step {
+	switch ev.Kind {
+	case intercept.Step:
 		what = "step " + what
+	case intercept.Syscall: // the end of a path tells most
+		if n := len(ev.Key) - maxPath; n > 0 {
+			what = ev.Op + " …" + strings.ToValidUTF8(ev.Key[n:], "")
+		}
 	}
 	tail := ""
 	if ev.Err != "" {
@@ -217,6 +222,9 @@ func Line(ev *intercept.Event) string {
 	}
 	return fmt.Sprintf("%9s  %-14s %s%s  %s", at, who, clip(what, 90), tail, short(ev.Took))
 }
+
+// maxPath is how much of a path is shown.
+const maxPath = 70
 
 // clip shortens s to about n bytes on one line.
 func clip(s string, n int) string {

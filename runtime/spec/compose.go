@@ -36,7 +36,7 @@ func (l *loader) addTest(d *testDecl) error {
 func (l *loader) test(d *testDecl) *runtime.Test {
 	t := &runtime.Test{
 		Name: d.name, Pos: d.site.String(), Timeout: d.timeout,
-		Rules: d.rules, Faults: d.faults, Body: l.body(d),
+		Rules: l.concrete(d.rules), Faults: d.faults, Body: l.body(d),
 	}
 	watched := len(l.monitors) > 0
 	for _, fn := range []starlark.Value{d.scenario, d.expect} {

@@ -129,7 +129,7 @@ func (r *interfaceRef) AttrNames() []string {
 // reached by name.
 func (r *interfaceRef) host() string {
 	l := r.svc.l
-	if r.svc.svc.Local() && !l.byName {
+	if r.svc.svc.Local() && !l.byName && !(l.loaded && l.hasContainers()) {
 		l.localhost = l.localhost || !l.loaded
 		return "localhost"
 	}

@@ -44,6 +44,7 @@ func (l *loader) arm(c *call, params ...param) (target starlark.Value, disarm fu
 	if err != nil {
 		return nil, nil, err
 	}
+	rules = c.l.concrete(rules)
 	t := actionOf(c.thread).t
 	for i := range rules {
 		if err := t.Watches(rules[i].To, rules[i].Watched()); err != nil {

@@ -329,3 +329,52 @@ func TestRealProtocols(t *testing.T) {
 		}
 	}
 }
+
+// Faults of the network and of processes become rules by themselves; latency
+// becomes a delay on every edge.
+func TestStandingRules(t *testing.T) {
+	s := loadText(t, shop+`
+fault_scenario("t", scenario = probe, faults = fault_assumption("a",
+    partition(api, db), partition(api, "db", direction = "from", label = "back"), latency(api, db, delay = "50ms", jitter = "5ms"),
+    loss(api, percent = "5%"), bandwidth(db, rate = "2.5mbit"), kill(db), pause(api, duration = "2s"), restart(db)))
+`)
+	var got []string
+	for _, r := range findTest(t, s, "t").Rules {
+		got = append(got, fmt.Sprintf("%s %s %s→%s %s p=%g %s+%s %d", r.Name, r.Proto, r.From, r.To, r.Fault.Do, r.Trigger.Prob, r.Fault.Delay, r.Fault.Jitter, r.Fault.Rate))
+	}
+	want := []string{
+		"a network api→db lose p=1 0s+0s 0",
+		"a network db→api lose p=1 0s+0s 0",
+		"back network db→api lose p=1 0s+0s 0",
+		"a postgres api→db pass p=1 50ms+5ms 0",
+		"a network api→ lose p=0.05 0s+0s 0",
+		"a network db→ pass p=1 0s+0s 2500000",
+		"a process →db kill p=1 0s+0s 0",
+		"a process →api pause p=1 2s+0s 0",
+		"a process →db restart p=1 0s+0s 0",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("\n got %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+	}
+}
+
+// TestNamedCalls finds the calls that a body may come to fault or trace.
+func TestNamedCalls(t *testing.T) {
+	s := loadText(t, shop+`
+disk = service("disk", "./disk", interface("main", "redis", 1), ops = {"wal": op(syscalls = ["sendto"], path = "/wal/**")})
+names = ["read"]
+def test_calls():
+    fault_start(disk, write = deny("EIO"), wal = crash())
+    trace(disk, syscalls = ["connect"], run = lambda: None)
+    fault(disk, **{"open": deny("EIO")}, run = probe)
+def test_none():
+    pass
+scenario(probe)
+`)
+	if got := strings.Join(findTest(t, s, "test_calls").Calls, " "); got != "connect open sendto write" {
+		t.Errorf("calls %q", got)
+	}
+	if got := findTest(t, s, "test_none").Calls; got != nil {
+		t.Errorf("a test without faults of its own has %q watched", got)
+	}
+}

@@ -146,10 +146,34 @@ func (l *loader) takeEffect(c *call, f *faultValue, services ...string) (starlar
 		return f, nil
 	}
 	var disarm func()
-	a.wait(func() { disarm = a.t.Arm(f.named("")...) })
+	a.wait(func() { disarm = a.t.Arm(l.concrete(f.named(""))...) })
 	f.inForce = &started{target: l.named[services[0]], disarm: disarm}
 	a.started = append(a.started, f.inForce)
 	return f, nil
+}
+
+// concrete replaces latency, which is a delay of whatever passes on the edges
+// between the services, by the rules that do it: one for each interface. All
+// services must be known.
+func (l *loader) concrete(rules []intercept.Rule) []intercept.Rule {
+	var out []intercept.Rule
+	for _, r := range rules {
+		if r.Proto != intercept.Network.Name || r.Fault.Delay == 0 {
+			out = append(out, r)
+			continue
+		}
+		for _, s := range l.services {
+			if s.svc.Name == r.From || r.To != "" && s.svc.Name != r.To {
+				continue
+			}
+			for _, itf := range s.svc.Interfaces {
+				edge := r
+				edge.To, edge.Interface, edge.Proto = s.svc.Name, itf.Name, itf.Protocol.Name
+				out = append(out, edge)
+			}
+		}
+	}
+	return out
 }
 
 // named returns the rules of a standing fault under the name that reports show.

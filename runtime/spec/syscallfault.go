@@ -76,6 +76,10 @@ func (f *faultValue) callRule(l *loader, name string, s *serviceValue, calls, pa
 	if err != nil {
 		return nil, err
 	}
+	match, err = f.checkFD(match)
+	if err != nil {
+		return nil, err
+	}
 	if f.kind == "allow" {
 		if len(match) > 0 || f.trigger != intercept.Always {
 			return nil, f.site.errorf("allow: it takes no conditions; it says that a call is not faulted")
@@ -118,6 +122,17 @@ func (f *faultValue) checkCall(l *loader, calls string, fault intercept.Fault) e
 		}
 	}
 	return nil
+}
+
+// checkFD checks what fd= says; "any" is no condition.
+func (f *faultValue) checkFD(match intercept.Match) (intercept.Match, error) {
+	kinds := []string{"file", "socket", "other", "any"}
+	for _, t := range match {
+		if t.Name == "fd" && !slices.Contains(kinds, t.Pattern) {
+			return nil, f.site.problem(f.site.keyword("fd"), "%s: `fd`: want one of %s, got %q", f.kind, enumerate(kinds, "and"), t.Pattern)
+		}
+	}
+	return slices.DeleteFunc(match, func(t intercept.Term) bool { return t.Name == "fd" && t.Pattern == "any" }), nil
 }
 
 func (f *faultValue) matches(name string) bool {

@@ -9,15 +9,19 @@ import (
 // All returns the step clients by the name of their protocol.
 func All() map[string]runtime.Stepper {
 	return map[string]runtime.Stepper{
-		"http":     httpSteps{},
-		"http2":    httpSteps{h2: true},
-		"mongodb":  mongodbSteps{},
-		"nats":     natsSteps{},
-		"kafka":    kafkaSteps{},
-		"postgres": postgresSteps{},
-		"redis":    redisSteps{},
-		"tcp":      tcpSteps{},
-		"udp":      udpSteps{},
+		"grpc":      grpcSteps{},
+		"amqp":      amqpSteps{},
+		"http":      httpSteps{},
+		"http2":     httpSteps{h2: true},
+		"memcached": memcachedSteps{},
+		"mongodb":   mongodbSteps{},
+		"mysql":     mysqlSteps{},
+		"nats":      natsSteps{},
+		"kafka":     kafkaSteps{},
+		"postgres":  postgresSteps{},
+		"redis":     redisSteps{},
+		"tcp":       tcpSteps{},
+		"udp":       udpSteps{},
 	}
 }
 

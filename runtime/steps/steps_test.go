@@ -136,6 +136,8 @@ var oneStep = map[string]struct {
 	method string
 	args   runtime.Args
 }{
+	"grpc":     {"call", runtime.Args{"method": "/grpc.health.v1.Health/Check"}},
+	"amqp":     {"get", runtime.Args{"queue": "q"}},
 	"http":     {"get", runtime.Args{"path": "/"}},
 	"http2":    {"get", runtime.Args{"path": "/"}},
 	"mongodb":  {"count", runtime.Args{"collection": "c"}},

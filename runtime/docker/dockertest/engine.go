@@ -95,7 +95,18 @@ func launch() (*Engine, error) {
 		return nil, err
 	}
 	// What a run that was killed left: containers, networks.
-	return e, e.empty()
+	return e, errors.Join(e.Empty(), e.dropBuilds())
+}
+
+// dropBuilds removes the images that faultbox has built of folders, so that
+// tests find them not yet built.
+func (e *Engine) dropBuilds() error {
+	out, err := e.Docker("images", "--quiet", "--filter", "label=faultbox.build")
+	if err != nil || out == "" {
+		return err
+	}
+	_, err = e.Docker(append([]string{"rmi", "--force"}, strings.Fields(out)...)...)
+	return err
 }
 
 // Up starts the engine, again after Down.
@@ -203,7 +214,8 @@ func (e *Engine) Left() ([]string, error) {
 	return left, nil
 }
 
-func (e *Engine) empty() error {
+// Empty removes the containers, networks and volumes that there are.
+func (e *Engine) Empty() error {
 	for range 3 {
 		left, err := e.Left()
 		if err != nil || len(left) == 0 {
@@ -229,5 +241,5 @@ func stop() error {
 	if shared == nil {
 		return nil
 	}
-	return errors.Join(shared.empty(), shared.Down(), os.RemoveAll(shared.dir), shared.lock.Close())
+	return errors.Join(shared.Empty(), shared.Down(), os.RemoveAll(shared.dir), shared.lock.Close())
 }

@@ -3,6 +3,7 @@
 package dockertest
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,28 +29,35 @@ func (e *Engine) Images(tb testing.TB, names ...string) {
 	}
 }
 
-var built struct {
-	once sync.Once
-	path string
-	err  error
-	out  []byte
-}
-
 // Faultbox builds the command as users have it: one static program.
 func Faultbox(tb testing.TB) string {
 	tb.Helper()
-	built.once.Do(func() {
-		var cache string
-		if cache, built.err = cacheDir(); built.err != nil {
-			return
-		}
-		built.path = filepath.Join(cache, "bin", "faultbox")
-		built.out, built.err = build("faultbox/cmd/faultbox", built.path)
-	})
-	if built.err != nil {
-		tb.Fatalf("build faultbox: %v\n%s", built.err, built.out)
+	path, err := faultbox()
+	if err != nil {
+		tb.Fatal(err)
 	}
-	return built.path
+	return path
+}
+
+// Probe builds the service of the tests as a program of this machine.
+func Probe() (string, error) { return probe() }
+
+var (
+	faultbox = sync.OnceValues(func() (string, error) { return cached("faultbox/cmd/faultbox") })
+	probe    = sync.OnceValues(func() (string, error) { return cached("faultbox/runtime/docker/dockertest/probe") })
+)
+
+// cached builds a program in the tests' cache folder.
+func cached(pkg string) (string, error) {
+	cache, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(cache, "bin", filepath.Base(pkg))
+	if out, err := build(pkg, path); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+	}
+	return path, nil
 }
 
 // Build builds a static program.

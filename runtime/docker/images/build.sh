@@ -14,17 +14,26 @@ tag() {
 	redis) echo redis:7 ;;
 	kafka) echo confluentinc/cp-kafka:7.5.0 ;;
 	auth) echo company/auth:latest ;;
+	probe) echo faultbox/probe:latest ;;
 	esac
 }
 
-# make NAME: fills a root file system, tars it once, and builds the image.
+# sources NAME: what else an image is made of.
+sources() {
+	case $1 in
+	auth) echo ../../../cmd/chapter/auth/*.go ;;
+	probe) echo ../dockertest/probe/*.go ;;
+	esac
+}
+
+# make_image NAME: fills a root file system, tars it once, and builds the image.
 make_image() (
 	name=$1
-	key=$(cat rootfs.sh build.sh "$name"/* | sha256sum | cut -c1-16)
+	key=$(cat rootfs.sh build.sh "$name"/* $(sources "$name") | sha256sum | cut -c1-16)
 	if [ "$(docker image inspect -f '{{index .Config.Labels "faultbox.standin"}}' "$(tag "$name")" 2>/dev/null)" = "$key" ]; then
 		return
 	fi
-	fill=$(cat rootfs.sh "$name/fill.sh" | sha256sum | cut -c1-16)
+	fill=$(cat rootfs.sh "$name/fill.sh" $(sources "$name") | sha256sum | cut -c1-16)
 	context=$(mktemp -d)
 	trap 'rm -rf "$context"' EXIT
 	cp "$name"/* "$context"
@@ -40,6 +49,7 @@ make_image() (
 	fi
 	ln "$cache/$name-$fill.tar" "$context/rootfs.tar" 2>/dev/null || cp "$cache/$name-$fill.tar" "$context/rootfs.tar"
 	docker build -q --label "faultbox.standin=$key" -t "$(tag "$name")" "$context" >/dev/null
+	docker image prune -f >/dev/null
 	echo "made image $(tag "$name")"
 )
 

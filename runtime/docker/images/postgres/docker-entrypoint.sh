@@ -38,16 +38,17 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
 		echo '       You must specify POSTGRES_PASSWORD to a non-empty value for the superuser.' >&2
 		exit 1
 	fi
-	printf '%s\n' "$password" >/tmp/pw
-	# shellcheck disable=SC2086 # a list of options
-	if [ -n "$password" ]; then set_password=--pwfile=/tmp/pw; else set_password=--auth=trust; fi
-	initdb --no-sync --username="$user" "$set_password" --encoding=UTF8 --locale=C.UTF-8 ${POSTGRES_INITDB_ARGS:-}
-	rm /tmp/pw
+	if [ "$user" = postgres ] && [ -z "${POSTGRES_INITDB_ARGS:-}" ]; then
+		cp -r /usr/share/postgresql/cluster/. "$PGDATA"
+	else
+		# shellcheck disable=SC2086 # a list of options
+		initdb --no-sync --username="$user" --auth=trust --encoding=UTF8 --locale=C.UTF-8 ${POSTGRES_INITDB_ARGS:-}
+	fi
 	echo "host all all all ${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}" >>"$PGDATA/pg_hba.conf"
 
-	export PGPASSWORD="$password"
 	pg_ctl -D "$PGDATA" -w -o "-c listen_addresses='' -c unix_socket_directories=$socket -c fsync=off" start
 	sql() { psql -v ON_ERROR_STOP=1 --no-psqlrc -h "$socket" -U "$user" "$@"; }
+	[ -z "$password" ] || echo "ALTER USER :\"user\" PASSWORD :'password'" | sql -d postgres -v user="$user" -v password="$password"
 	[ "$database" = postgres ] || sql -d postgres -c "CREATE DATABASE \"$database\""
 	for script in /docker-entrypoint-initdb.d/*; do
 		case $script in
@@ -57,7 +58,6 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
 		esac
 	done
 	pg_ctl -D "$PGDATA" -m fast -w stop
-	unset PGPASSWORD
 	echo 'PostgreSQL init process complete; ready for start up.'
 fi
 exec "$@" -c listen_addresses='*' -c unix_socket_directories="$socket"

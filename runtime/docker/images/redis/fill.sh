@@ -1,4 +1,6 @@
 # Redis of this machine.
-programs "$(command -v redis-server)" "$(command -v redis-cli)"
-ln -sf "$(command -v redis-server)" "$(command -v redis-cli)" "$root"/usr/local/bin/
+for program in redis-server redis-cli redis-benchmark; do
+	programs "$(command -v $program)"
+	ln -sf "$(command -v $program)" "$root"/usr/local/bin/
+done
 mkdir -p "$root"/data

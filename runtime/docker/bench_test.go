@@ -1,0 +1,80 @@
+//go:build linux
+
+package docker_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/client"
+
+	"faultbox/runtime/docker/dockertest"
+)
+
+// BenchmarkStart measures the start of a container until it listens: through
+// the gate, with an edge of it intercepted, and as any client of the engine
+// would. ns/op is that; stop-ms is what its end takes.
+func BenchmarkStart(b *testing.B) {
+	dockertest.Start(b).Images(b, "probe")
+	ctx := context.Background()
+	back, svc := probe("back"), probe("svc")
+	b.Run("gate", func(b *testing.B) {
+		bed := newBed(b, svc, back)
+		w := &witness{}
+		measure(b, bed, func() (stop func() error) {
+			i := bed.start(b, svc, w, peerOf(bed, back))
+			return func() error { return i.Stop(ctx) }
+		})
+	})
+	b.Run("plain", func(b *testing.B) {
+		bed := newBed(b, svc, back)
+		cli, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer cli.Close()
+		name := bed.Must(b, "network", "ls", "--filter", "type=custom", "--format", "{{.Name}}")
+		measure(b, bed, func() (stop func() error) {
+			made, err := cli.ContainerCreate(ctx, &container.Config{Image: "faultbox/probe"}, &container.HostConfig{NetworkMode: container.NetworkMode(name)},
+				&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
+					name: {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: bed.world.Peer(svc, svc.Interfaces[0]).Addr().String()}},
+				}}, nil, "")
+			if err == nil {
+				err = cli.ContainerStart(ctx, made.ID, container.StartOptions{})
+			}
+			if err != nil {
+				b.Fatal(err)
+			}
+			return func() error {
+				return cli.ContainerRemove(ctx, made.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
+			}
+		})
+	})
+}
+
+func measure(b *testing.B, bed *bed, start func() (stop func() error)) {
+	address := bed.world.Peer(probe("svc"), probe("svc").Interfaces[0]).String()
+	var stopping time.Duration
+	for b.Loop() {
+		stop := start()
+		for {
+			c, err := bed.world.Dial(context.Background(), "tcp", address)
+			if err == nil {
+				c.Close()
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		b.StopTimer()
+		begin := time.Now()
+		if err := stop(); err != nil {
+			b.Fatal(err)
+		}
+		stopping += time.Since(begin)
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(stopping.Milliseconds())/float64(b.N), "stop-ms")
+}
