@@ -6,7 +6,7 @@ SUDO    := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 export PATH := $(PATH):/usr/local/go/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check generate bench drivers chapter kernels
+.PHONY: help build demo test check generate bench drivers chapter kernels mac
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -15,7 +15,7 @@ build: ## Build ./faultbox, one static binary
 	@.ci/deps go
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o faultbox ./cmd/faultbox
 
-demo: build ## Build, then break an orders API in eight ways (needs root)
+demo: build ## Build, then break an orders API in eight ways
 	@.ci/deps demo || echo 'make: the demo runs with what is there' >&2
 	$(SUDO) ./faultbox demo
 	@echo 'Now with a bug that it finds: $(strip $(notdir $(SUDO)) ./faultbox demo --buggy)'
@@ -36,19 +36,34 @@ generate: ## Build the BPF objects again, after a change under bpf/
 	@.ci/deps go generate
 	go generate ./bpf
 
-bench: ## Measure: direct, un-named edge, armed edge, a plain proxy
-	@.ci/deps go test
+bench: ## Measure what an edge costs; ARGS=-protocols: each protocol, next to other proxies
+	@.ci/deps go test $(if $(findstring -protocols,$(ARGS)),bench)
 	GOBIN=$(CURDIR)/.build go install github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0
+	$(if $(findstring -protocols,$(ARGS)),GOBIN=$(CURDIR)/.build go install github.com/nats-io/natscli/nats@v0.5.1)
+	$(if $(findstring -protocols,$(ARGS)),GOBIN=$(CURDIR)/.build go install github.com/bojand/ghz/cmd/ghz@v0.120.0)
 	go build -o .build/bench ./cmd/bench
-	$(SUDO) .build/bench -toxiproxy $(CURDIR)/.build/server $(ARGS)
+	$(SUDO) env PATH="$(CURDIR)/.build:$$PATH:/usr/sbin:/sbin" .build/bench -toxiproxy $(CURDIR)/.build/server $(ARGS)
 
 drivers: ## Compare what real clients see, directly and through an armed edge
 	@.ci/deps go test drivers
-	go test -count=1 -v ./intercept/drivers
+	@mkdir -p .build && rm -f .build/drivers.md
+	go run .ci/test.go -count=1 -timeout=40m ./intercept/drivers -args -matrix=$(CURDIR)/.build/drivers.md; \
+		code=$$?; cat .build/drivers.md; exit $$code
 
 chapter: ## Run the chapter's specs, word for word, against containers (needs root)
 	@.ci/deps go chapter
 	$(SUDO) env PATH="$$PATH" go test -count=1 -timeout=20m -v ./cmd/chapter
 
-kernels: ## Run the kernel tests in guests with other kernels
-	@echo 'make kernels comes with the issue "Compose projects, running systems, Macs, other kernels"; there is nothing to run yet' >&2; exit 1
+kernels: ## Run the kernel tests in guests with other kernels (ARGS='-guest 6.1 -feature redirect')
+	@.ci/deps go kernels
+	go build -o .build/kernels-command ./cmd/kernels
+	$(SUDO) env PATH="$$PATH" .build/kernels-command $(ARGS)
+
+mac: ## Build faultbox for Macs into .build/mac/ARCH, with its twin for the VM
+	@.ci/deps go
+	for arch in arm64 amd64; do \
+		for system in darwin linux; do \
+			name=faultbox; [ $$system = darwin ] || name=faultbox-linux-$$arch; \
+			CGO_ENABLED=0 GOOS=$$system GOARCH=$$arch go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o .build/mac/$$arch/$$name ./cmd/faultbox || exit 1; \
+		done; \
+	done

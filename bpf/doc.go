@@ -12,5 +12,5 @@
 // One little-endian object serves amd64 and arm64.
 package bpf
 
-//go:generate go tool bpf2go -target bpfel -cflags "-std=gnu11 -O2 -g -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude" -type endpoint -type rule_key -type rule -type service -type socket -type source Redirect redirect.c
+//go:generate go tool bpf2go -target bpfel -cflags "-std=gnu11 -O2 -g -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude" -type endpoint -type rule_key -type rule -type service -type socket -type source -type inlet Redirect redirect.c
 //go:generate go tool bpf2go -target bpfel -cflags "-std=gnu11 -O2 -g -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude" -type flow -type impairment Network network.c

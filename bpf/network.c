@@ -5,11 +5,12 @@
  * Drops packets between the services of a world: all, a share, or what exceeds
  * a rate. Connections that exist already are hit like new ones.
  *
- *   leave (cgroup_skb/egress)   packets that a service sends to another's port
- *   arrive (cgroup_skb/ingress) packets that a service gets from another's port
+ *   leave (cgroup_skb/egress)   packets that a service sends
+ *   arrive (cgroup_skb/ingress) packets that a service gets
  *
- * A service is a cgroup; whom a packet goes to or comes from is told by the port
- * at the far end, on an address of this host.
+ * A local service is a cgroup, a container its addresses. Local services share
+ * their addresses: that a packet goes to or comes from one is told by the port at
+ * the far end, on an address of this host.
  */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
@@ -63,10 +64,12 @@ struct __sk_buff {
 	} __attribute__((aligned(8)));
 };
 
-/* Packets of a cgroup to (side 0) or from (side 1) a port. */
+/* Packets that leave (side 0) or arrive (side 1). */
 struct flow {
-	__u64 cgroup;
-	__be16 port;
+	__u64 cgroup; /* of the near end; 0: any */
+	__be32 near;  /* IPv4 address; 0: any */
+	__be32 far;   /* 0: any of this host */
+	__be16 port;  /* at the far end; 0: any */
 	__u8 side;
 	__u8 pad[5];
 };
@@ -101,14 +104,15 @@ struct {
 	__type(value, struct impairment);
 } impairments SEC(".maps");
 
-/*
- * Where redirected sockets meant to go: the map of that name in redirect.c, of
- * whose values this is the beginning.
- */
+/* Where redirected sockets meant to go: the map of that name in redirect.c. */
 struct meant {
 	__be32 ip[4];
 	__be16 port;
 	__u16 pad;
+	__be16 listener;
+	__u8 own; /* faultbox's own connection: never redirected, never impaired */
+	__u8 bound;
+	__be32 source[4]; /* that it would have had; 0: not known */
 };
 
 struct {
@@ -175,64 +179,99 @@ static __always_inline int vanishes(__u64 mask, __u32 len)
 	return 0;
 }
 
-/* The far end of a packet. Returns the protocol above IP, 0 if it is none of ours. */
-static __always_inline int far_end(struct __sk_buff *skb, int side, __be16 *port)
+struct ends {
+	__be32 near, far; /* 0: not IPv4 */
+	__be16 port;      /* at the far end */
+	__u8 proto;       /* above IP; 0: none of ours */
+	__u8 local;       /* the far end is on an address of this host */
+};
+
+static __always_inline void look(struct __sk_buff *skb, int side, struct ends *e)
 {
 	__u8 head[40] __attribute__((aligned(8)));
 	__u8 first;
 	__u32 at;
-	__u8 proto;
-	int local;
 
 	if (bpf_skb_load_bytes(skb, 0, &first, 1))
-		return 0;
+		return;
 	if (first >> 4 == 4) {
-		__be32 near, far;
-
 		if (bpf_skb_load_bytes(skb, 0, head, 20))
-			return 0;
-		proto = head[9];
-		near = *(__be32 *)(head + (side ? 16 : 12));
-		far = *(__be32 *)(head + (side ? 12 : 16));
-		local = far == near || (far & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
+			return;
+		e->proto = head[9];
+		e->near = *(__be32 *)(head + (side ? 16 : 12));
+		e->far = *(__be32 *)(head + (side ? 12 : 16));
+		e->local = e->far == e->near || (e->far & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
 		at = (first & 15) * 4;
 	} else {
 		__u64 *src = (__u64 *)(head + 8), *dst = (__u64 *)(head + 24);
 
 		if (bpf_skb_load_bytes(skb, 0, head, 40))
-			return 0;
-		proto = head[6];
-		local = src[0] == dst[0] && src[1] == dst[1];
+			return;
+		e->proto = head[6];
+		e->local = src[0] == dst[0] && src[1] == dst[1];
 		at = 40;
 	}
-	if (!local || (proto != IPPROTO_TCP && proto != IPPROTO_UDP))
-		return 0;
-	if (bpf_skb_load_bytes(skb, at + (side ? 0 : 2), port, 2))
-		return 0;
-	return proto;
+	if ((e->proto != IPPROTO_TCP && e->proto != IPPROTO_UDP) || bpf_skb_load_bytes(skb, at + (side ? 0 : 2), &e->port, 2))
+		e->proto = 0;
 }
+
+/* A redirected connection is one to where it meant to go. */
+static __always_inline void look_behind(const struct meant *meant, struct ends *e)
+{
+	e->port = meant->port;
+	if (meant->ip[0] || meant->ip[1] || meant->ip[2] != bpf_htonl(0xffff))
+		return;
+	if (meant->source[3])
+		e->near = meant->source[3];
+	if ((meant->ip[3] & bpf_htonl(0xff000000)) != bpf_htonl(0x7f000000) && meant->ip[3] != e->near) {
+		e->far = meant->ip[3];
+		e->local = 0;
+	}
+}
+
+static __always_inline __u64 impaired(__u64 cgroup, __be32 near, __be32 far, __be16 port, int side)
+{
+	struct flow flow = { .cgroup = cgroup, .near = near, .far = far, .port = port, .side = side };
+	__u64 *mask = bpf_map_lookup_elem(&flows, &flow);
+
+	return mask ? *mask : 0;
+}
+
+/* What becomes of a packet: see bpf_prog_run_array_cg in the kernel. */
+enum { VANISH, PASS, CONGESTED };
 
 static __always_inline int judge(struct __sk_buff *skb, int side)
 {
-	struct flow flow = { .cgroup = bpf_skb_cgroup_id(skb), .side = side };
+	__u64 cgroup = bpf_skb_cgroup_id(skb), mask;
 	struct bpf_sock *sk = skb->sk;
 	struct meant *meant = 0;
-	__u64 *mask;
-	int proto = far_end(skb, side, &flow.port);
+	struct ends e = {};
 
-	if (!proto)
-		return 1;
+	look(skb, side, &e);
+	if (!e.proto)
+		return PASS;
 	if (sk && (sk = bpf_sk_fullsock(sk)))
 		meant = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (meant && meant->own)
+		return PASS;
 	if (meant && meant->port)
-		flow.port = meant->port;
-	mask = bpf_map_lookup_elem(&flows, &flow);
-	if (!mask || !vanishes(*mask, skb->len))
-		return 1;
-	if (side || proto == IPPROTO_TCP || meant)
-		return 0;
-	skb->mark = DOOMED; /* dropped here, sendto(2) would say EPERM */
-	return 1;
+		look_behind(meant, &e);
+	if (e.local) {
+		mask = impaired(cgroup, 0, 0, e.port, side);
+	} else {
+		mask = impaired(cgroup, 0, e.far, 0, side);
+		/* Between containers UDP is taken on arrival, so that sendto(2) does not fail. */
+		if ((e.proto == IPPROTO_UDP) == side)
+			mask |= impaired(0, e.near, e.far, 0, side);
+	}
+	if (!mask || !vanishes(mask, skb->len))
+		return PASS;
+	if (side || e.proto == IPPROTO_TCP)
+		return VANISH;
+	if (!e.local || meant)
+		return CONGESTED; /* which sendto(2) keeps to itself */
+	skb->mark = DOOMED; /* dropped here, it would fail for those who want to know */
+	return PASS;
 }
 
 SEC("cgroup_skb/egress")
@@ -244,7 +283,7 @@ int leave(struct __sk_buff *skb)
 SEC("cgroup_skb/ingress")
 int arrive(struct __sk_buff *skb)
 {
-	return skb->mark == DOOMED ? 0 : judge(skb, 1);
+	return skb->mark == DOOMED ? VANISH : judge(skb, 1);
 }
 
 char _license[] SEC("license") = "GPL";

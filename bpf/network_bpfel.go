@@ -16,6 +16,8 @@ import (
 type NetworkFlow struct {
 	_      structs.HostLayout
 	Cgroup uint64
+	Near   uint32
+	Far    uint32
 	Port   uint16
 	Side   uint8
 	Pad    [5]uint8
@@ -39,10 +41,14 @@ type NetworkImpairment struct {
 }
 
 type NetworkMeant struct {
-	_    structs.HostLayout
-	Ip   [4]uint32
-	Port uint16
-	Pad  uint16
+	_        structs.HostLayout
+	Ip       [4]uint32
+	Port     uint16
+	Pad      uint16
+	Listener uint16
+	Own      uint8
+	Bound    uint8
+	Source   [4]uint32
 }
 
 // Names of all BPF objects in the ELF.

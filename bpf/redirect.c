@@ -2,13 +2,14 @@
 
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Sends chosen connections of a cgroup to a listener in their own network
- * namespace, and keeps the meant destination for the listener's owner to find.
+ * Sends chosen connections and datagrams of a cgroup to a listener in their own
+ * network namespace, and keeps the meant destination for the listener's owner.
  *
  *   connect4, connect6          choose, and rewrite the destination
  *   connecting (sockops)        file {source} -> what is known, before the SYN
  *   getpeername4, getpeername6  show the client the address it asked for
  *   getsockname4, getsockname6  and the source that it would have had
+ *   datagram.h                  the same for sockets that send without connecting
  *
  * IPv4 addresses are kept as v4-mapped IPv6; addresses and ports are in network
  * byte order everywhere.
@@ -16,20 +17,13 @@
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_endian.h>
+#include "endpoint.h"
 
 #define AF_INET6 10
+#define IPPROTO_UDP 17
 #define IPPROTO_MPTCP 262
+#define LOOPBACK4_FROM bpf_htonl(0x7f000002) /* in place of 127.0.0.1: the client chose a loopback source */
 #define STALE_NS 500000000LL /* a heartbeat older than this: go direct */
-
-#define MAPPED bpf_htonl(0xffff)
-#define LOOPBACK4 bpf_htonl(0x7f000001)
-#define LOOPBACK6 bpf_htonl(1) /* last word of ::1 */
-
-struct endpoint {
-	__be32 ip[4];
-	__be16 port;
-	__u16 pad;
-};
 
 /* Which connections are redirected. ip all zero: any loopback address. */
 struct rule_key {
@@ -42,7 +36,7 @@ struct rule_key {
 };
 
 struct rule {
-	__be16 listener; /* port on 127.0.0.1 and [::1] */
+	__be16 listener; /* port on 127.0.0.1 and [::1]; for datagrams on all of 127.0.0.0/8 */
 	__u8 known;      /* netns says in whose namespace the destination is */
 	__u8 pad;
 	__s32 netns;     /* id that the client's namespace has for it; -1: itself */
@@ -102,27 +96,6 @@ struct {
 /* CLOCK_MONOTONIC in ns, written several times a second by the listener's owner. */
 volatile __u64 heartbeat;
 
-static __always_inline int is_mapped(const struct endpoint *e)
-{
-	return e->ip[0] == 0 && e->ip[1] == 0 && e->ip[2] == MAPPED;
-}
-
-static __always_inline int is_loopback(const struct endpoint *e)
-{
-	if (is_mapped(e))
-		return (e->ip[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
-	return e->ip[0] == 0 && e->ip[1] == 0 && e->ip[2] == 0 && e->ip[3] == LOOPBACK6;
-}
-
-/* To connect to the unspecified address is to connect to loopback. */
-static __always_inline void normalise(struct endpoint *e)
-{
-	if (is_mapped(e) && e->ip[3] == 0)
-		e->ip[3] = LOOPBACK4;
-	else if (!(e->ip[0] | e->ip[1] | e->ip[2] | e->ip[3]))
-		e->ip[3] = LOOPBACK6;
-}
-
 static __always_inline struct rule *find(struct bpf_sock_addr *ctx, const struct endpoint *to, __u64 cgroup)
 {
 	struct rule_key key = {
@@ -141,21 +114,26 @@ static __always_inline struct rule *find(struct bpf_sock_addr *ctx, const struct
 	return bpf_map_lookup_elem(&rules, &key);
 }
 
-/* Whether a socket of the destination's namespace would take the connection. */
+/* Whether a socket of the destination's namespace would take the connection, or the datagram. */
 static __always_inline int listening(struct bpf_sock_addr *ctx, const struct endpoint *to, __s32 netns)
 {
 	struct bpf_sock_tuple t = {};
 	struct bpf_sock *sk;
+	__u32 size;
 
 	if (is_mapped(to)) {
 		t.ipv4.daddr = to->ip[3];
 		t.ipv4.dport = to->port;
-		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv4), netns, 0);
+		size = sizeof(t.ipv4);
 	} else {
 		__builtin_memcpy(t.ipv6.daddr, to->ip, sizeof(t.ipv6.daddr));
 		t.ipv6.dport = to->port;
-		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv6), netns, 0);
+		size = sizeof(t.ipv6);
 	}
+	if (ctx->protocol == IPPROTO_UDP)
+		sk = bpf_sk_lookup_udp(ctx, &t, size, netns, 0);
+	else
+		sk = bpf_skc_lookup_tcp(ctx, &t, size, netns, 0);
 	if (!sk)
 		return 0;
 	bpf_sk_release(sk);
@@ -163,17 +141,19 @@ static __always_inline int listening(struct bpf_sock_addr *ctx, const struct end
 }
 
 /*
- * Returns the rule by which the connection is to be redirected, or NULL. A
- * refused connection stays refused: what nobody listens on goes direct.
+ * Returns the rule by which what ctx asks for is to be redirected, or NULL. A
+ * refused connection stays refused: what nobody listens on goes direct. Not so
+ * for a datagram socket that connects (look is 0): it stays redirected, and the
+ * server may come later; the listener's owner passes on that it is refused.
  */
-static __always_inline struct rule *choose(struct bpf_sock_addr *ctx, const struct endpoint *to)
+static __always_inline struct rule *choose(struct bpf_sock_addr *ctx, const struct endpoint *to, int look)
 {
 	struct service *service = bpf_get_local_storage(&services, 0);
 	struct rule *r = find(ctx, to, service->cgroup);
 
 	if (!r || ctx->sk->bound_dev_if)
 		return 0;
-	if (r->known && !listening(ctx, to, r->netns))
+	if (look && r->known && !listening(ctx, to, r->netns))
 		return 0;
 	if ((__s64)(bpf_ktime_get_ns() - heartbeat) > STALE_NS) {
 		__sync_fetch_and_add(&service->bypassed, 1);
@@ -190,20 +170,42 @@ static __always_inline int is_bound(struct bpf_sock *sk)
 }
 
 /*
- * Returns the listener's port if the connection is to be redirected, else 0,
- * and remembers it with the socket. A socket may connect again (AF_UNSPEC, or
- * after a failure), hence the delete. Where a cgroup and one above it both have
- * the program, the second sees what the first rewrote.
+ * Turns a destination into the listener's. A datagram keeps its address within
+ * 127.0.0.0/8: there is nothing else to tell it by. One that is sent from
+ * loopback to elsewhere goes to 127.0.0.2 if that is the client's own choice.
  */
-static __always_inline __be16 redirect(struct bpf_sock_addr *ctx, struct endpoint *to)
+static __always_inline void lead(struct bpf_sock_addr *ctx, struct endpoint *to, __be16 listener, int bound)
+{
+	int datagram = ctx->protocol == IPPROTO_UDP;
+
+	to->port = listener;
+	if (!is_mapped(to)) {
+		to->ip[0] = to->ip[1] = to->ip[2] = 0;
+		to->ip[3] = LOOPBACK6;
+	} else if (!datagram || !is_loopback4(to->ip[3])) {
+		int from = datagram && bound && is_loopback4(ctx->sk->src_ip4);
+
+		to->ip[3] = from ? LOOPBACK4_FROM : LOOPBACK4;
+	}
+}
+
+/*
+ * Whether the connection is to be redirected: to is then the listener's, and
+ * what was meant is remembered with the socket. A socket may connect again
+ * (AF_UNSPEC, or after a failure), hence the delete. Where a cgroup and one
+ * above it both have the program, the second sees what the first rewrote.
+ */
+static __always_inline int redirect(struct bpf_sock_addr *ctx, struct endpoint *to)
 {
 	struct socket *s = bpf_sk_storage_get(&sockets, ctx->sk, 0, 0);
+	int datagram = ctx->protocol == IPPROTO_UDP;
+	int again = s && datagram; /* has the source of last time, if it wasn't disconnected */
 	struct rule *r;
 
 	if (s && (s->own || (s->listener == to->port && is_loopback(to))))
 		return 0;
 	normalise(to);
-	r = choose(ctx, to);
+	r = choose(ctx, to, !datagram);
 	if (!r) {
 		if (s)
 			bpf_sk_storage_delete(&sockets, ctx->sk);
@@ -215,21 +217,30 @@ static __always_inline __be16 redirect(struct bpf_sock_addr *ctx, struct endpoin
 	s->meant = *to;
 	s->listener = r->listener;
 	__builtin_memcpy(s->source, r->source, sizeof(s->source));
-	s->bound = is_bound(ctx->sk);
-	return s->listener;
+	if (!again)
+		s->bound = is_bound(ctx->sk);
+	lead(ctx, to, s->listener, s->bound);
+	return 1;
 }
 
 SEC("cgroup/connect4")
 int connect4(struct bpf_sock_addr *ctx)
 {
 	struct endpoint to = {.ip = {0, 0, MAPPED, ctx->user_ip4}, .port = ctx->user_port};
-	__be16 listener = redirect(ctx, &to);
 
-	if (listener) {
-		ctx->user_ip4 = LOOPBACK4;
-		ctx->user_port = listener;
+	if (redirect(ctx, &to)) {
+		ctx->user_ip4 = to.ip[3];
+		ctx->user_port = to.port;
 	}
 	return 1;
+}
+
+static __always_inline void show(struct bpf_sock_addr *ctx, const __be32 ip[4])
+{
+	ctx->user_ip6[0] = ip[0];
+	ctx->user_ip6[1] = ip[1];
+	ctx->user_ip6[2] = ip[2];
+	ctx->user_ip6[3] = ip[3];
 }
 
 SEC("cgroup/connect6")
@@ -239,19 +250,10 @@ int connect6(struct bpf_sock_addr *ctx)
 		.ip = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]},
 		.port = ctx->user_port,
 	};
-	__be16 listener;
 
-	if ((to.ip[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000))
-		return 1; /* link-local: means nothing without its interface */
-	listener = redirect(ctx, &to);
-	if (listener) {
-		int v4 = is_mapped(&to);
-
-		ctx->user_ip6[0] = 0;
-		ctx->user_ip6[1] = 0;
-		ctx->user_ip6[2] = v4 ? MAPPED : 0;
-		ctx->user_ip6[3] = v4 ? LOOPBACK4 : LOOPBACK6;
-		ctx->user_port = listener;
+	if (!is_link_local(&to) && redirect(ctx, &to)) {
+		show(ctx, to.ip);
+		ctx->user_port = to.port;
 	}
 	return 1;
 }
@@ -336,14 +338,6 @@ int getsockname4(struct bpf_sock_addr *ctx)
 	return 1;
 }
 
-static __always_inline void show(struct bpf_sock_addr *ctx, const __be32 ip[4])
-{
-	ctx->user_ip6[0] = ip[0];
-	ctx->user_ip6[1] = ip[1];
-	ctx->user_ip6[2] = ip[2];
-	ctx->user_ip6[3] = ip[3];
-}
-
 SEC("cgroup/getpeername6")
 int getpeername6(struct bpf_sock_addr *ctx)
 {
@@ -365,6 +359,8 @@ int getsockname6(struct bpf_sock_addr *ctx)
 		show(ctx, s->source);
 	return 1;
 }
+
+#include "datagram.h"
 
 /* bpf_ktime_get_ns is for programs under a GPL-compatible licence only. */
 char gpl[] SEC("license") = "GPL";

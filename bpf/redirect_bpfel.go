@@ -20,6 +20,14 @@ type RedirectEndpoint struct {
 	Pad  uint16
 }
 
+type RedirectInlet struct {
+	_     structs.HostLayout
+	Netns uint64
+	Port  uint16
+	V6    uint16
+	Pad   uint32
+}
+
 type RedirectRule struct {
 	_        structs.HostLayout
 	Listener uint16
@@ -66,6 +74,7 @@ type RedirectSource struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	RedirectMapConnections   = "connections"
+	RedirectMapInlets        = "inlets"
 	RedirectMapRules         = "rules"
 	RedirectMapServices      = "services"
 	RedirectMapSockets       = "sockets"
@@ -76,6 +85,10 @@ const (
 	RedirectProgGetpeername6 = "getpeername6"
 	RedirectProgGetsockname4 = "getsockname4"
 	RedirectProgGetsockname6 = "getsockname6"
+	RedirectProgRecvmsg4     = "recvmsg4"
+	RedirectProgRecvmsg6     = "recvmsg6"
+	RedirectProgSendmsg4     = "sendmsg4"
+	RedirectProgSendmsg6     = "sendmsg6"
 	RedirectVarHeartbeat     = "heartbeat"
 )
 
@@ -128,6 +141,10 @@ type RedirectProgramSpecs struct {
 	Getpeername6 *ebpf.ProgramSpec `ebpf:"getpeername6"`
 	Getsockname4 *ebpf.ProgramSpec `ebpf:"getsockname4"`
 	Getsockname6 *ebpf.ProgramSpec `ebpf:"getsockname6"`
+	Recvmsg4     *ebpf.ProgramSpec `ebpf:"recvmsg4"`
+	Recvmsg6     *ebpf.ProgramSpec `ebpf:"recvmsg6"`
+	Sendmsg4     *ebpf.ProgramSpec `ebpf:"sendmsg4"`
+	Sendmsg6     *ebpf.ProgramSpec `ebpf:"sendmsg6"`
 }
 
 // RedirectMapSpecs contains maps before they are loaded into the kernel.
@@ -135,6 +152,7 @@ type RedirectProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type RedirectMapSpecs struct {
 	Connections *ebpf.MapSpec `ebpf:"connections"`
+	Inlets      *ebpf.MapSpec `ebpf:"inlets"`
 	Rules       *ebpf.MapSpec `ebpf:"rules"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
 	Sockets     *ebpf.MapSpec `ebpf:"sockets"`
@@ -168,6 +186,7 @@ func (o *RedirectObjects) Close() error {
 // It can be passed to LoadRedirectObjects or ebpf.CollectionSpec.LoadAndAssign.
 type RedirectMaps struct {
 	Connections *ebpf.Map `ebpf:"connections"`
+	Inlets      *ebpf.Map `ebpf:"inlets"`
 	Rules       *ebpf.Map `ebpf:"rules"`
 	Services    *ebpf.Map `ebpf:"services"`
 	Sockets     *ebpf.Map `ebpf:"sockets"`
@@ -176,6 +195,7 @@ type RedirectMaps struct {
 func (m *RedirectMaps) Close() error {
 	return _RedirectClose(
 		m.Connections,
+		m.Inlets,
 		m.Rules,
 		m.Services,
 		m.Sockets,
@@ -200,6 +220,10 @@ type RedirectPrograms struct {
 	Getpeername6 *ebpf.Program `ebpf:"getpeername6"`
 	Getsockname4 *ebpf.Program `ebpf:"getsockname4"`
 	Getsockname6 *ebpf.Program `ebpf:"getsockname6"`
+	Recvmsg4     *ebpf.Program `ebpf:"recvmsg4"`
+	Recvmsg6     *ebpf.Program `ebpf:"recvmsg6"`
+	Sendmsg4     *ebpf.Program `ebpf:"sendmsg4"`
+	Sendmsg6     *ebpf.Program `ebpf:"sendmsg6"`
 }
 
 func (p *RedirectPrograms) Close() error {
@@ -211,6 +235,10 @@ func (p *RedirectPrograms) Close() error {
 		p.Getpeername6,
 		p.Getsockname4,
 		p.Getsockname6,
+		p.Recvmsg4,
+		p.Recvmsg6,
+		p.Sendmsg4,
+		p.Sendmsg6,
 	)
 }
 

@@ -53,7 +53,7 @@ var families = map[string][]string{
 	"mkdir":      {"mkdir", "mkdirat"},
 	"mknod":      {"mknod", "mknodat"},
 	"nanosleep":  {"nanosleep", "clock_nanosleep"},
-	"open":       {"open", "openat", "openat2", "creat"},
+	"open":       {"open", "openat", "openat2", "creat", "open_by_handle_at"},
 	"pipe":       {"pipe", "pipe2"},
 	"poll":       {"poll", "ppoll"},
 	"read":       {"read", "readv", "pread64", "preadv", "preadv2"},
@@ -182,7 +182,7 @@ func (m Match) syncs() bool {
 
 // LieCalls are the calls to watch where a rule lies about syncing, so that a
 // crash can undo what was written since a file was last synced.
-var LieCalls = []string{"fsync", "sync", "write", "truncate", "fallocate", "open"}
+var LieCalls = []string{"fsync", "sync", "write", "truncate", "fallocate", "open", "mmap"}
 
 // callFits reports whether the terms about the call's name hold.
 func (m Match) callFits(call string) bool {

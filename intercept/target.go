@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"syscall"
 
 	"faultbox/protocols"
 )
@@ -49,6 +50,25 @@ type Exec struct {
 	// Started, if any, is called once after the start. It waits until the
 	// program itself executes; its error wraps the errno of execve(2) otherwise.
 	Started func() error
+	// Connections, if any, is asked about every connect(2) of the program and of
+	// what it starts. It is for whoever watches the program's system calls.
+	Connections Connections
+}
+
+// Connections leads connections elsewhere at the call that makes them. Its
+// methods may be called by many goroutines at once.
+type Connections interface {
+	// Concerns reports whether a connection to that address is to be led elsewhere.
+	Concerns(to netip.AddrPort) bool
+	// Connect connects a socket of the program, lent for the time of the call, in
+	// the place of its own call and with the same errno. It waits if that would.
+	// False: nothing was done, and the call is to happen as it is.
+	Connect(socket int, to netip.AddrPort) (errno syscall.Errno, ok bool)
+	// Peer returns whom the program connected a socket to that was led elsewhere.
+	Peer(socket int) (to netip.AddrPort, ok bool)
+	// Missed says that a connection went its own way, since the kernel does not
+	// let its maker be looked into. to is invalid if even that could not be read.
+	Missed(to netip.AddrPort, err error)
 }
 
 // Interceptor puts itself in the way of a target.

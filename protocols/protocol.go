@@ -13,6 +13,13 @@ type Protocol struct {
 	// "delay", "drop", "duplicate", "truncate", "reset".
 	Faults []string
 
+	// Datagram: it is carried by UDP. Decode is given one datagram at a time, of
+	// any length, and takes it whole; what goes out, or back, is one datagram too.
+	// More, Stream, StartTLS, Tunnel and Window mean nothing. The relay does Twice.
+	Datagram bool
+	// Stream is how a protocol of datagrams is carried by TCP, on the same port;
+	// Name, Multiplexed, Window and New are used. nil: such connections are left alone.
+	Stream *Protocol
 	// Multiplexed: answers come in any order, so a delay holds its own
 	// exchange alone and an injected answer goes out at once.
 	Multiplexed bool
@@ -36,6 +43,20 @@ type Protocol struct {
 	Check func(*Reply) error
 	// New returns the codec of a new connection.
 	New func() Codec
+	// Shared, if any, returns a New whose codecs tell each other what holds on
+	// all connections of one system (Kafka: the names behind topic ids).
+	Shared func() (new func() Codec)
+}
+
+// OfSystem returns the protocol for the connections of one system: their codecs
+// share what they learn.
+func (p *Protocol) OfSystem() *Protocol {
+	if p.Shared == nil {
+		return p
+	}
+	own := *p
+	own.New = p.Shared()
+	return &own
 }
 
 // DefaultWindow is the number of bytes after which a codec must consume.

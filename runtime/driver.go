@@ -66,3 +66,8 @@ type Instance interface {
 	// Dial connects from the service's own network namespace.
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
 }
+
+// Checker is an Instance that knows by itself how to tell whether it is healthy.
+type Checker interface {
+	Check(ctx context.Context) error
+}

@@ -36,6 +36,13 @@ func (s *stage) awaitReady(ctx context.Context, a *actor) error {
 		}
 		select {
 		case <-a.instance.Exited():
+			if h.Kind == "done" && a.instance.Err() == nil {
+				return nil
+			}
+			if next := s.successor(ctx, a); next != nil {
+				a = next
+				continue
+			}
 			return &StartError{a.svc.Name, fmt.Errorf("exited before it was ready: %w", orClean(a.instance.Err())), a.instance.Tail(15)}
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -73,6 +80,9 @@ func (e *StartError) Unwrap() error { return e.Err }
 
 // probe makes one attempt of a health check.
 func (s *stage) probe(ctx context.Context, a *actor, h *Health) error {
+	if c, ok := a.instance.(Checker); ok && h.Kind == "command" {
+		return c.Check(ctx)
+	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	switch h.Kind {
@@ -80,6 +90,8 @@ func (s *stage) probe(ctx context.Context, a *actor, h *Health) error {
 		return dialOnce(ctx, a, h.Addr)
 	case "http":
 		return getOnce(ctx, a, h.Addr)
+	case "done":
+		return errors.New("it has not ended yet")
 	case "ready":
 		for _, itf := range a.svc.Interfaces {
 			p, ok := s.runner.Steppers[itf.Protocol.Name].(Pinger)
@@ -97,7 +109,7 @@ func (s *stage) probe(ctx context.Context, a *actor, h *Health) error {
 		return nil
 	}
 	for _, itf := range a.svc.Interfaces {
-		if itf.Protocol.Name == "udp" {
+		if itf.Protocol.Datagram {
 			continue
 		}
 		if err := dialOnce(ctx, a, "localhost:"+strconv.Itoa(itf.Port)); err != nil {

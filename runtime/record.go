@@ -22,6 +22,7 @@ type StartRecord struct {
 	Seed          uint64
 	Tests         int
 	Warnings      []string
+	Tier, Lacks   string // how the tests run, and what is not available so; "": everything is
 }
 
 // ServiceRecord tells how a service of a test fares.

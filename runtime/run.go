@@ -31,6 +31,8 @@ type Runner struct {
 	CA          []byte // certificate (PEM) that the proxy signs with; nil: TLS is not looked into
 
 	Version string
+	Tier    string // how the tests run, for people; "" if nothing is lacking
+	Lacks   string // what is not available so
 	Seed    uint64
 	Select  func(name string) bool   // nil: every test
 	Timeout time.Duration            // of a test's body that names none; 0: DefaultTimeout
@@ -64,7 +66,7 @@ func (r *Runner) Run(ctx context.Context) (Verdict, error) {
 	}
 	begin := time.Now()
 	end := &EndRecord{Counts: make(map[Verdict]int), Verdict: Passed}
-	r.emit(Record{Start: &StartRecord{Version: r.Version, File: r.Spec.File, Seed: r.Seed, Tests: len(r.selected), Warnings: r.Spec.Warnings}})
+	r.emit(Record{Start: &StartRecord{Version: r.Version, File: r.Spec.File, Seed: r.Seed, Tests: len(r.selected), Warnings: r.Spec.Warnings, Tier: r.Tier, Lacks: r.Lacks}})
 	r.runAll(ctx, func(rec *TestRecord) {
 		end.Counts[rec.Verdict]++
 		end.Verdict = end.Verdict.Worse(rec.Verdict)

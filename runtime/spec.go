@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"strings"
 	"time"
 
 	"faultbox/intercept"
@@ -39,11 +40,15 @@ type Service struct {
 
 	Args       []string
 	Env        []string // KEY=value, in the order of the spec
+	CA         []byte   // certificates (PEM) to trust on top of its own; set by the runner
 	Workdir    string
 	User       string
 	Interfaces []*Interface
 	DependsOn  []string
-	Health     *Health // nil: ready when the declared TCP ports accept
+	Conditions map[string]Condition // of DependsOn; none: Ready
+	Health     *Health              // nil: ready when the declared TCP ports accept
+	Restart    string               // when it is started again after its end: "always", "on-failure", "on-failure:3"; "": never
+	Settings   *Settings            // nil: none; for containers
 	Volumes    []Bind
 	Ports      []PortMap
 	Observe    []Observer
@@ -65,12 +70,16 @@ func (s *Service) Interface(name string) *Interface {
 	return nil
 }
 
-// Getenv returns the service's environment variable key, or "".
+// Getenv returns the service's environment variable key, or what the file holds
+// that key_FILE names, as images of databases have it; or "".
 func (s *Service) Getenv(key string) string {
 	for i := len(s.Env) - 1; i >= 0; i-- {
 		if k := s.Env[i]; len(k) > len(key) && k[:len(key)] == key && k[len(key)] == '=' {
 			return k[len(key)+1:]
 		}
+	}
+	if !strings.HasSuffix(key, "_FILE") {
+		return s.secret(s.Getenv(key + "_FILE"))
 	}
 	return ""
 }
@@ -89,7 +98,7 @@ type Interface struct {
 // Health says how to tell that a service is ready. Addresses are seen from the
 // service's own network namespace.
 type Health struct {
-	Kind    string        // "tcp", "http", "ready"
+	Kind    string        // "tcp", "http", "ready", "command" (the container's own check), "done" (exit code 0)
 	Addr    string        // host:port, or the URL
 	Timeout time.Duration // 0: DefaultHealthTimeout
 }

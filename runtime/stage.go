@@ -24,10 +24,13 @@ type stage struct {
 	now    atomic.Pointer[T] // the test that is on; nil between tests
 	armed  atomic.Bool       // the test's body runs: rules apply
 
-	mu     sync.Mutex
-	actors map[string]*actor
+	mu      sync.Mutex
+	actors  map[string]*actor
+	keepers map[string]*keeper // by service, of those with a restart policy
 
 	presence // who is where, for edges between namespaces
+
+	systems sync.Map // *protocols.Protocol to the same, OfSystem
 }
 
 // actor is a service that runs on a stage.
@@ -37,6 +40,7 @@ type actor struct {
 	attached []intercept.Attachment // empty when nothing of it is intercepted
 	calls    []string               // the system calls of it that are watched
 	seeded   bool
+	leaving  atomic.Bool // its end is of our doing
 }
 
 // Decide asks the rules of the test that is on.
@@ -65,25 +69,29 @@ func (s *stage) life(svc *Service, state, detail string, took time.Duration) {
 }
 
 // raise starts the services that do not run yet, each as soon as those it
-// depends on are ready, and seeds them.
+// depends on have come to what it wants of them, and seeds them.
 func (s *stage) raise(ctx context.Context, t *T) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	ready := make(map[string]chan struct{})
+	ready, started := make(map[string]chan struct{}), make(map[string]chan struct{})
 	for _, svc := range s.runner.Spec.Services {
-		ready[svc.Name] = make(chan struct{})
+		ready[svc.Name], started[svc.Name] = make(chan struct{}), make(chan struct{})
 	}
 	var wg sync.WaitGroup
 	for _, svc := range s.runner.Spec.Services {
 		wg.Go(func() {
 			for _, dep := range svc.DependsOn {
+				there := ready[dep]
+				if svc.Conditions[dep] == Started {
+					there = started[dep]
+				}
 				select {
-				case <-ready[dep]:
+				case <-there:
 				case <-ctx.Done():
 					return
 				}
 			}
-			if err := s.enter(ctx, t, svc); err != nil {
+			if err := s.enter(ctx, t, svc, func() { close(started[svc.Name]) }); err != nil {
 				cancel(err)
 				return
 			}
@@ -95,11 +103,13 @@ func (s *stage) raise(ctx context.Context, t *T) error {
 }
 
 // enter brings one service up, or makes one that is up fit for the next test.
-func (s *stage) enter(ctx context.Context, t *T, svc *Service) error {
+// started is called once it runs.
+func (s *stage) enter(ctx context.Context, t *T, svc *Service, started func()) error {
 	s.mu.Lock()
 	a := s.actors[svc.Name]
 	s.mu.Unlock()
 	if a != nil {
+		started()
 		if svc.Reset != nil {
 			return describe(svc, "reset", svc.Reset(t))
 		}
@@ -111,6 +121,8 @@ func (s *stage) enter(ctx context.Context, t *T, svc *Service) error {
 		s.life(svc, "failed", err.Error(), time.Since(start))
 		return err
 	}
+	s.keep(t, a)
+	started()
 	if err := s.awaitReady(ctx, a); err != nil {
 		s.life(svc, "failed", err.Error(), time.Since(start))
 		return err
@@ -138,11 +150,8 @@ func (s *stage) start(ctx context.Context, t *T, svc *Service) (*actor, error) {
 		return nil, fmt.Errorf("start service %s: this build of faultbox cannot start services of its kind", svc.Name)
 	}
 	a := &actor{svc: svc}
-	told, err := s.trusting(s.testsOf(t, svc), svc)
-	if err != nil {
-		return nil, err
-	}
-	a.instance, err = driver.Start(ctx, s.world, told, func(target intercept.Target) error { return s.attach(ctx, t, a, target) })
+	var err error
+	a.instance, err = driver.Start(ctx, s.world, s.trusting(s.testsOf(t, svc), svc), func(target intercept.Target) error { return s.attach(ctx, t, a, target) })
 	if err != nil {
 		s.vanish(a)
 		a.detach()
@@ -154,6 +163,11 @@ func (s *stage) start(ctx context.Context, t *T, svc *Service) (*actor, error) {
 	s.mu.Lock()
 	s.actors[svc.Name] = a
 	s.mu.Unlock()
+	if svc.Container != "" {
+		go s.guard(a)
+	} else if svc.Restart == "" {
+		go s.mourn(a)
+	}
 	return a, nil
 }
 
@@ -193,10 +207,6 @@ func (s *stage) attach(ctx context.Context, t *T, a *actor, target intercept.Tar
 			target.Known = append(target.Known, s.peer(to, itf))
 		}
 	}
-	var via []intercept.Interceptor
-	if len(target.Peers) > 0 {
-		via = append(via, s.runner.Interceptor)
-	}
 	if len(target.Calls) > 0 {
 		if s.runner.Calls == nil {
 			return fmt.Errorf("watch system calls: this build of faultbox cannot")
@@ -204,15 +214,25 @@ func (s *stage) attach(ctx context.Context, t *T, a *actor, target intercept.Tar
 		if target.Running {
 			return fmt.Errorf("watch its system calls: only a program that is about to start can be: start it from the spec (image= or build= in place of container=)")
 		}
-		via = append(via, s.runner.Calls)
 	}
-	target.Peers = s.reach(a.svc, target.Peers)
-	for _, i := range via {
+	via := func(i intercept.Interceptor) error {
 		att, err := i.Attach(ctx, target, s)
-		if err != nil {
+		if err == nil {
+			a.attached = append(a.attached, att)
+		}
+		return err
+	}
+	if len(target.Peers) > 0 {
+		target.Peers = s.reach(a.svc, target.Peers)
+		if err := via(s.runner.Interceptor); err != nil {
 			return err
 		}
-		a.attached = append(a.attached, att)
+	}
+	// The interceptor may want to hear of calls itself.
+	if len(target.Calls) > 0 || target.Exec != nil && target.Exec.Connections != nil {
+		if err := via(s.runner.Calls); err != nil {
+			return err
+		}
 	}
 	a.calls = target.Calls
 	return s.announce(t, a)
@@ -236,7 +256,7 @@ func (s *stage) peers(tests []*Test, svc *Service) []intercept.Peer {
 }
 
 func (s *stage) peer(svc *Service, itf *Interface) intercept.Peer {
-	return intercept.Peer{To: svc.Name, Interface: itf.Name, Protocol: itf.Protocol, TLS: itf.TLS && !itf.Protocol.UpgradesTLS, Addr: s.world.Peer(svc, itf)}
+	return intercept.Peer{To: svc.Name, Interface: itf.Name, Protocol: s.protocol(itf), TLS: itf.TLS && !itf.Protocol.UpgradesTLS, Addr: s.world.Peer(svc, itf)}
 }
 
 // edgeNamed reports whether any of the tests has a rule or a trace on the edge.
@@ -258,6 +278,15 @@ func edgeNamed(tests []*Test, from, to, itf string) bool {
 		}
 	}
 	return false
+}
+
+// protocol returns the interface's protocol as all connections of the stage use it.
+func (s *stage) protocol(itf *Interface) *protocols.Protocol {
+	if itf.Protocol.Shared == nil {
+		return itf.Protocol
+	}
+	own, _ := s.systems.LoadOrStore(itf.Protocol, itf.Protocol.OfSystem())
+	return own.(*protocols.Protocol)
 }
 
 // endpoint is what the test's own steps connect to: through the proxy where a
@@ -299,6 +328,9 @@ func (s *stage) strike(ctx context.Context, all bool) error {
 	order := s.runner.Spec.Services
 	for i := len(order) - 1; i >= 0; i-- {
 		svc := order[i]
+		if !svc.Reuse || all {
+			s.unkeep(svc.Name)
+		}
 		s.mu.Lock()
 		a := s.actors[svc.Name]
 		s.mu.Unlock()
@@ -323,13 +355,24 @@ func (a *actor) alive() bool {
 	}
 }
 
-func (a *actor) end(ctx context.Context) error {
+func (a *actor) end(ctx context.Context) error { return a.stop(ctx, a.instance.Stop) }
+
+// halt ends a service that is to be started again.
+func (a *actor) halt(ctx context.Context) error {
+	if h, ok := a.instance.(Halter); ok {
+		return a.stop(ctx, h.Halt)
+	}
+	return a.end(ctx)
+}
+
+func (a *actor) stop(ctx context.Context, how func(context.Context) error) error {
+	a.leaving.Store(true)
 	for _, att := range a.attached {
 		if r, ok := att.(Releaser); ok {
 			r.Release()
 		}
 	}
-	return errors.Join(a.instance.Stop(ctx), a.detach())
+	return errors.Join(how(ctx), a.detach())
 }
 
 func (a *actor) detach() (err error) {

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -31,8 +30,17 @@ type Impairment interface {
 // Killer is an Instance whose processes can be killed all at once.
 type Killer interface{ Kill() error }
 
-// Freezer is an Instance whose processes can be stopped where they are.
-type Freezer interface{ Freeze(on bool) error }
+// Pauser is an Instance whose processes can be stopped where they are, until
+// thaw is called or faultbox is killed.
+type Pauser interface {
+	Pause() (thaw func() error, err error)
+}
+
+// Halter is an Instance that can be stopped so that its driver starts it again
+// with all that it had written.
+type Halter interface {
+	Halt(ctx context.Context) error
+}
 
 // Crasher is an Attachment that kills a service the way a power cut would: what
 // it was led to believe is on disk is lost.
@@ -133,12 +141,21 @@ func (s *stage) actor(name string) (*actor, error) {
 	return nil, fmt.Errorf("service %s does not run", name)
 }
 
+// mourn tells of a service that ended by itself, and not well.
+func (s *stage) mourn(a *actor) {
+	<-a.instance.Exited()
+	if err := a.instance.Err(); err != nil && !a.leaving.Load() {
+		s.life(a.svc, "ended", err.Error(), 0)
+	}
+}
+
 // kill ends every process of a service at once.
 func (s *stage) kill(name string) error {
 	a, err := s.actor(name)
 	if err != nil {
 		return err
 	}
+	a.leaving.Store(true) // nobody is to be surprised
 	for _, att := range a.attached {
 		if c, ok := att.(Crasher); ok {
 			if err := c.Crash(); err != nil {
@@ -160,14 +177,19 @@ func (s *stage) pause(name string, d time.Duration) (undo func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	f, ok := a.instance.(Freezer)
+	p, ok := a.instance.(Pauser)
 	if !ok {
 		return nil, fmt.Errorf("pause %s: services of its kind cannot be paused by this build", name)
 	}
-	if err := f.Freeze(true); err != nil {
+	end, err := p.Pause()
+	if err != nil {
 		return nil, err
 	}
-	thaw := sync.OnceFunc(func() { f.Freeze(false) })
+	thaw := sync.OnceFunc(func() {
+		if err := end(); err != nil {
+			s.Done(intercept.Event{Kind: intercept.Note, To: name, Proto: intercept.Processes.Name, Note: err.Error()})
+		}
+	})
 	if d > 0 {
 		timer := time.AfterFunc(d, thaw)
 		return func() { timer.Stop(); thaw() }, nil
@@ -178,20 +200,18 @@ func (s *stage) pause(name string, d time.Duration) (undo func(), err error) {
 // restart ends a service politely, if it runs, and starts it anew.
 func (s *stage) restart(ctx context.Context, t *T, name string) error {
 	svc := s.runner.Spec.Service(name)
+	s.unkeep(name)
 	if a, err := s.actor(name); err == nil {
 		s.vanish(a)
-		if err := a.end(ctx); err != nil {
+		if err := a.halt(ctx); err != nil {
 			return err
 		}
 	}
 	begin := time.Now()
 	a, err := s.start(ctx, t, svc)
 	if err == nil {
-		t.mu.Lock()
-		for _, i := range t.impaired {
-			err = errors.Join(err, i.Refresh())
-		}
-		t.mu.Unlock()
+		s.keep(t, a)
+		err = s.refresh(t)
 	}
 	if err == nil {
 		err = s.awaitReady(ctx, a)

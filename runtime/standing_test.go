@@ -37,9 +37,9 @@ func (f *fakeInstance) Kill() error {
 	return nil
 }
 
-func (f *fakeInstance) Freeze(on bool) error {
-	f.kit.did = append(f.kit.did, fmt.Sprint("freeze ", on))
-	return nil
+func (f *fakeInstance) Pause() (thaw func() error, err error) {
+	f.kit.did = append(f.kit.did, "freeze")
+	return func() error { f.kit.did = append(f.kit.did, "thaw"); return nil }, nil
 }
 
 func partition(to string) intercept.Rule {
@@ -66,8 +66,8 @@ func TestStandingFaults(t *testing.T) {
 		{"not possible", partition("db"), &fakeNetwork{err: &LacksError{What: "no such kernel"}}, "[api to [db]: lose 1]", NotRun, "", "no such kernel"},
 		{"broken", partition("db"), &fakeNetwork{err: errors.New("boom")}, "[api to [db]: lose 1]", Error, "", "boom"},
 		{"kill", process(intercept.Kill, 0), nil, "[kill]", Passed, "1 kill db killed", ""},
-		{"pause", process(intercept.Pause, 0), nil, "[freeze true freeze false]", Passed, "1 pause db paused", ""},
-		{"pause for a while", process(intercept.Pause, time.Millisecond), nil, "[freeze true freeze false]", Passed, "1 pause db paused", ""},
+		{"pause", process(intercept.Pause, 0), nil, "[freeze thaw]", Passed, "1 pause db paused", ""},
+		{"pause for a while", process(intercept.Pause, time.Millisecond), nil, "[freeze thaw]", Passed, "1 pause db paused", ""},
 		{"restart", process(intercept.Restart, 0), nil, "[]", Passed, "1 restart db restarted", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -9,41 +9,48 @@ import (
 	"strings"
 )
 
-const (
-	redisPort    = 6379
-	postgresPort = 5432
-	toxiShift    = 20000 // toxiproxy listens this much above the server
-)
-
 // load is one client program with a way to read its result.
 type load struct {
 	name, unit string
-	port       int
+	server     *server
 	protocol   string
+	requests   int // in one measurement
+	needs      []need
 	args       func(port int, dir string) []string
 	result     func(out, dir string) (float64, error)
 }
 
 func loads(scale float64) []load {
-	redis := func(name, unit string, read func(string, string) (float64, error), args ...string) load {
-		return load{name, unit, redisPort, "redis", func(port int, _ string) []string {
-			return append([]string{"redis-benchmark", "-p", strconv.Itoa(port), "-t", "get", "--csv"}, args...)
-		}, read}
-	}
-	pg := func(name, unit string, read func(string, string) (float64, error), args ...string) load {
-		return load{name, unit, postgresPort, "postgres", func(port int, dir string) []string {
-			return append([]string{"pgbench", "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-U", "postgres", "-n", "-S"}, append(pgLog(args, dir), "postgres")...)
-		}, read}
-	}
-	n := func(full float64) string { return strconv.Itoa(int(full * scale)) }
+	n := func(full float64) int { return max(1, int(full*scale)) }
 	return []load{
-		redis("redis-benchmark -c 50 -P 1", "req/s", csvField(1), "-c", "50", "-n", n(200_000)),
-		redis("redis-benchmark -c 50 -P 16", "req/s", csvField(1), "-c", "50", "-P", "16", "-n", n(2_000_000)),
-		redis("redis-benchmark -c 1, p50", "ms", csvField(4), "-c", "1", "-n", n(40_000), "--precision", "3"),
-		pg("pgbench -c 8 -M simple", "tps", tps, "-c", "8", "-j", "2", "-M", "simple", "-t", n(4000)),
-		pg("pgbench -c 8 -M prepared", "tps", tps, "-c", "8", "-j", "2", "-M", "prepared", "-t", n(6000)),
-		pg("pgbench -c 1 -M prepared, p50", "µs", logMedian, "-c", "1", "-M", "prepared", "-l", "-t", n(10_000)),
+		redisLoad("redis-benchmark -c 50 -P 1", n(200_000), "-c", "50"),
+		redisLoad("redis-benchmark -c 50 -P 16", n(2_000_000), "-c", "50", "-P", "16"),
+		redisLoad("redis-benchmark -c 1, p50", n(40_000), "-c", "1", "--precision", "3").median("ms", csvField(4)),
+		pgLoad("pgbench -c 8 -M simple", n(4000), 8, "-M", "simple"),
+		pgLoad("pgbench -c 8 -M prepared", n(6000), 8, "-M", "prepared"),
+		pgLoad("pgbench -c 1 -M prepared, p50", n(10_000), 1, "-M", "prepared", "-l").median("µs", logMedian),
 	}
+}
+
+// median has a load's result be the median latency.
+func (l load) median(unit string, read func(out, dir string) (float64, error)) load {
+	l.unit, l.result = unit, read
+	return l
+}
+
+func redisLoad(name string, requests int, args ...string) load {
+	return load{name, "req/s", redisServer, "redis", requests, nil, func(port int, _ string) []string {
+		return append([]string{"redis-benchmark", "-p", strconv.Itoa(port), "-t", "get", "--csv", "-n", strconv.Itoa(requests)}, args...)
+	}, csvField(1)}
+}
+
+// pgLoad has each of clients do its part of the transactions.
+func pgLoad(name string, each, clients int, args ...string) load {
+	return load{name, "tps", postgresServer, "postgres", each * clients, nil, func(port int, dir string) []string {
+		common := []string{"pgbench", "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-U", "postgres", "-n", "-S",
+			"-c", strconv.Itoa(clients), "-j", strconv.Itoa(min(clients, 2)), "-t", strconv.Itoa(each)}
+		return append(common, append(pgLog(args, dir), "postgres")...)
+	}, tps}
 }
 
 // pgLog says where pgbench logs its transactions, if it does.

@@ -5,6 +5,8 @@ package chapter
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,11 +27,33 @@ var (
 	beginning = regexp.MustCompile(`^[a-z_]+ = service\(`)
 )
 
+const chapter = "chapter-8-database-and-broker-faults.txt"
+
+// published is where the chapter's text comes from, if it is there.
+const published = "../../../shared/seed/" + chapter
+
+func TestText(t *testing.T) {
+	want, err := os.ReadFile(published)
+	if errors.Is(err, fs.ErrNotExist) {
+		return // the copy stands for it
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join("testdata", chapter))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("testdata/%s is not what was published: copy it again", chapter)
+	}
+}
+
 // sections takes the specs out of the chapter's text. A spec goes from the
 // first service to the last line that ends a statement at the left margin.
 func sections(t *testing.T) (all []section) {
 	t.Helper()
-	text, err := os.ReadFile("testdata/chapter-8-database-and-broker-faults.txt")
+	text, err := os.ReadFile(filepath.Join("testdata", chapter))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +77,27 @@ func sections(t *testing.T) (all []section) {
 	if len(all) != 5 {
 		t.Fatalf("found %d specs in the chapter, want 5", len(all))
 	}
+	everyLine(t, string(text), all)
 	return all
+}
+
+// code is what a line of a spec looks like, and no line of prose.
+var code = regexp.MustCompile(`^(def |[a-z_]+ = |[a-z_]+\(.*[,(]$| {4}|\)$|# )`)
+
+// everyLine fails if some code of the chapter is in no spec.
+func everyLine(t *testing.T, text string, all []section) {
+	t.Helper()
+	for _, s := range all {
+		if !strings.Contains(text, s.spec) {
+			t.Fatalf("the spec of %s is not the chapter's text", s.title)
+		}
+		text = strings.Replace(text, s.spec, "", 1)
+	}
+	for line := range strings.Lines(text) {
+		if code.MatchString(line) {
+			t.Errorf("in no spec: %s", line)
+		}
+	}
 }
 
 // api is the declaration of the services that later sections take for granted.
@@ -142,6 +186,9 @@ func TestCombined(t *testing.T) {
 	runSpec(t, engine, filepath.Join(dir, "combined.star"), api(t, sections(t)[0])+string(more))
 }
 
+// declared finds the names of a spec's tests.
+var declared = regexp.MustCompile(`(?m)^(?:fault_scenario\("(\w+)"|scenario\((\w+)\))`)
+
 // runSpec runs a spec, judges every test in its report, and checks that nothing
 // is left of it.
 func runSpec(t *testing.T, engine *dockertest.Engine, file, text string) {
@@ -153,19 +200,24 @@ func runSpec(t *testing.T, engine *dockertest.Engine, file, text string) {
 	var report, messages bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &report, &messages
 	runErr := cmd.Run()
-	tests := 0
+	tests := map[string]bool{}
 	for d := json.NewDecoder(&report); d.More(); {
 		var v verdict
 		if err := d.Decode(&v); err != nil {
 			t.Fatal(err)
 		}
 		if v.Type == "test" {
-			tests++
+			tests[v.Name] = true
 			judge(t, &v)
 		}
 	}
-	if runErr != nil || tests == 0 {
-		t.Errorf("faultbox test: %v, %d tests\n%s", runErr, tests, messages.Bytes())
+	for _, m := range declared.FindAllStringSubmatch(text, -1) {
+		if !tests[m[1]+m[2]] {
+			t.Errorf("%s%s did not run", m[1], m[2])
+		}
+	}
+	if runErr != nil || len(tests) == 0 {
+		t.Errorf("faultbox test: %v, %d tests\n%s", runErr, len(tests), messages.Bytes())
 	}
 	if left, err := engine.Left(); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %q, %v", left, err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,7 @@ import (
 	"faultbox/intercept/syscalls"
 	"faultbox/protocols/all"
 	"faultbox/runtime"
+	"faultbox/runtime/compose"
 	"faultbox/runtime/spec"
 	"faultbox/runtime/steps"
 )
@@ -56,6 +58,21 @@ func specArg(args []string) string {
 }
 
 func load(ctx context.Context, file string) (*runtime.Spec, error) {
+	return loadWith(ctx, file, declared)
+}
+
+// declared finds the projects of compose(…) for tests that bring them up.
+func declared(ctx context.Context, q runtime.ProjectQuery) (*runtime.Project, error) {
+	switch {
+	case q.Up != "":
+		return runningProject(ctx, q)
+	case len(q.Files) == 0:
+		return nil, errors.New(`name a compose file, or with project="NAME" one that is up`)
+	}
+	return compose.Load(ctx, q)
+}
+
+func loadWith(ctx context.Context, file string, project func(context.Context, runtime.ProjectQuery) (*runtime.Project, error)) (*runtime.Spec, error) {
 	methods := make(map[string][]runtime.Method)
 	for name, s := range steps.All() {
 		methods[name] = s.Methods()
@@ -63,5 +80,6 @@ func load(ctx context.Context, file string) (*runtime.Spec, error) {
 	return spec.Load(ctx, file, spec.Options{
 		Protocols: all.Protocols(), Steps: methods, Recipes: recipes.FS,
 		CheckSyscall: syscalls.Check, CheckCall: syscalls.CheckFault,
+		Project: project,
 	})
 }

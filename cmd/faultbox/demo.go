@@ -22,6 +22,9 @@ func demoCommand() *cobra.Command {
 			if write != "" {
 				return writeDemo(cmd, write, buggy)
 			}
+			if err := f.settle(); err != nil {
+				return err
+			}
 			f.setSeed(cmd)
 			return runDemo(cmd, &f, buggy)
 		},

@@ -6,14 +6,17 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	goruntime "runtime"
 	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"faultbox/cmd/faultbox/demo"
+	"faultbox/cmd/faultbox/vm"
 	"faultbox/intercept/syscalls"
 	"faultbox/runtime"
+	"faultbox/runtime/process"
 )
 
 // version is set by the linker.
@@ -21,6 +24,8 @@ var version = ""
 
 func main() {
 	syscalls.Helper()
+	process.Helper()
+	helper()
 	os.Exit(run(os.Args[1:]))
 }
 
@@ -28,6 +33,13 @@ func main() {
 func run(args []string) int {
 	ctx, stop := interruptible(context.Background())
 	defer stop()
+	if vm.Wanted(goruntime.GOOS, args) {
+		code, err := vm.Run(ctx, programVersion(), args)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "faultbox: %s\n", err)
+		}
+		return code
+	}
 	root := rootCommand()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -39,6 +51,9 @@ func run(args []string) int {
 	case errors.As(err, &lacks):
 		fmt.Fprintf(os.Stderr, "faultbox: %s\n", err)
 		return runtime.NotRun.ExitCode()
+	case err != nil && ctx.Err() != nil:
+		fmt.Fprintf(os.Stderr, "faultbox: interrupted: %s\n", err)
+		return runtime.Interrupted.ExitCode()
 	case err != nil:
 		fmt.Fprintf(os.Stderr, "faultbox: %s\n", err)
 		return 1
@@ -74,7 +89,7 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(testCommand(), runCommand(), checkCommand(), demoCommand(), recipesCommand(), versionCommand())
+	root.AddCommand(testCommand(), attachCommand(), initCommand(), runCommand(), checkCommand(), demoCommand(), recipesCommand(), vm.Command(), versionCommand())
 	root.AddCommand(demo.Commands()...)
 	return root
 }

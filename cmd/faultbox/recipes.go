@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"faultbox/cmd/faultbox/recipes"
+	"faultbox/protocols/all"
 )
 
 func recipesCommand() *cobra.Command {
@@ -47,6 +48,11 @@ func listRecipes(w io.Writer) error {
 		text, err := recipes.FS.ReadFile(name + ".star")
 		if err != nil {
 			return err
+		}
+		for _, p := range all.Protocols() {
+			if p.Name == name {
+				fmt.Fprintf(w, "# %s\n", p.Doc)
+			}
 		}
 		fmt.Fprintf(w, "load(\"@faultbox/recipes/%s.star\", %q)\n", name, name)
 		for _, m := range recipeLine.FindAllSubmatch(text, -1) {

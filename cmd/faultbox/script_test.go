@@ -18,13 +18,16 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"faultbox/intercept/syscalls"
+	"faultbox/runtime/process"
 )
 
 func TestMain(m *testing.M) {
 	syscalls.Helper()
+	process.Helper()
 	testscript.Main(m, map[string]func(){
 		"faultbox":    main,
 		"web":         web,
+		"udp-echo":    udpEcho,
 		"shop":        shop,
 		"quitter":     func() { fmt.Println("cannot find my settings"); os.Exit(3) },
 		"sleeper":     sleeper,
@@ -45,8 +48,9 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"interrupt":    interrupt,
-			"nothing-left": nothingLeft,
+			"interrupt":          interrupt,
+			"interrupt-anywhere": interruptAnywhere,
+			"nothing-left":       nothingLeft,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
@@ -59,6 +63,9 @@ func TestScripts(t *testing.T) {
 // web is a small service of the scripts: HTTP in front, Redis behind.
 func web() {
 	rdb := redis.NewClient(&redis.Options{Addr: os.Getenv("REDIS"), MaxRetries: -1, ReadTimeout: 10 * time.Second})
+	if names := os.Getenv("NAMES"); names != "" {
+		askAt(names)
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ok", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") })
 	mux.HandleFunc("PUT /kv/{key}", func(w http.ResponseWriter, r *http.Request) {
@@ -107,32 +114,6 @@ func sleeper() {
 	signal.Ignore(syscall.SIGTERM)
 	fmt.Println("waiting for Godot")
 	time.Sleep(time.Hour)
-}
-
-// asNobody runs this program under another name as a user without privileges,
-// from a copy that such a user can reach, and checks for exit code 4 or 0.
-func asNobody() {
-	exe, _ := os.Executable()
-	dir, err := os.MkdirTemp("/tmp", "faultbox-nobody-")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	os.Chmod(dir, 0o755)
-	program := filepath.Join(dir, os.Args[1])
-	b, _ := os.ReadFile(exe)
-	os.WriteFile(program, b, 0o755)
-	spec, _ := os.ReadFile(os.Args[3])
-	os.WriteFile(filepath.Join(dir, os.Args[3]), spec, 0o644)
-	cmd := exec.Command(program, os.Args[2:]...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	cmd.Run()
-	if code := cmd.ProcessState.ExitCode(); code != 0 {
-		fmt.Fprintln(os.Stderr, "exit code", code)
-		os.RemoveAll(dir)
-		os.Exit(code)
-	}
 }
 
 // stillThere enters the namespace of a service named web that lives in this
@@ -200,7 +181,7 @@ func nothingLeft(ts *testscript.TestScript, neg bool, args []string) {
 	procs, err := filepath.Glob("/proc/[0-9]*/cwd")
 	ts.Check(err)
 	for _, p := range procs {
-		if cwd, err := os.Readlink(p); err == nil && strings.HasPrefix(cwd, work) {
+		if cwd, err := os.Readlink(p); err == nil && strings.HasPrefix(cwd+"/", work+"/") {
 			cmdline, _ := os.ReadFile(filepath.Join(filepath.Dir(p), "cmdline"))
 			ts.Fatalf("process left: %s %q", filepath.Dir(p), cmdline)
 		}

@@ -15,12 +15,13 @@ import (
 
 // shop is a service of the scripts: HTTP in front, PostgreSQL and Redis behind.
 // POST /put inserts a row and sets a key, and answers with a line for each:
-// "db: ok", "cache: …the error…". POST /big sends Redis a megabyte.
+// "db: ok", "cache: …the error…". POST /big sends Redis a megabyte. POST /begin
+// begins a transaction and inserts a row, which POST /commit commits.
 func shop() {
 	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379", MaxRetries: -1, ReadTimeout: 2 * time.Second, DialTimeout: 2 * time.Second})
 	var mu sync.Mutex
 	var conn *pgx.Conn
-	insert := func(ctx context.Context) (err error) {
+	exec := func(ctx context.Context, statements ...string) (err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if conn == nil || conn.IsClosed() {
@@ -28,12 +29,26 @@ func shop() {
 				return err
 			}
 		}
-		_, err = conn.Exec(ctx, "INSERT INTO t VALUES (1)")
-		return err
+		for _, sql := range statements {
+			if _, err = conn.Exec(ctx, sql); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	const insert = "INSERT INTO t VALUES (1)"
+	for path, statements := range map[string][]string{"/begin": {"BEGIN", insert}, "/commit": {"COMMIT"}} {
+		http.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+			defer cancel()
+			if err := exec(ctx, statements...); err != nil {
+				http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			}
+		})
 	}
 	http.HandleFunc("POST /put", func(w http.ResponseWriter, r *http.Request) {
 		out, code := []string{"db: ok", "cache: ok"}, http.StatusOK
-		if err := insert(r.Context()); err != nil {
+		if err := exec(r.Context(), insert); err != nil {
 			out[0], code = "db: "+err.Error(), http.StatusServiceUnavailable
 		}
 		if err := rdb.Set(r.Context(), "k", "v", 0).Err(); err != nil {

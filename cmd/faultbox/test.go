@@ -15,11 +15,9 @@ import (
 
 	"faultbox/intercept"
 	"faultbox/intercept/proxy"
-	"faultbox/intercept/redirect"
 	"faultbox/intercept/syscalls"
 	"faultbox/runtime"
 	"faultbox/runtime/docker"
-	"faultbox/runtime/network"
 	"faultbox/runtime/process"
 	"faultbox/runtime/report"
 	"faultbox/runtime/steps"
@@ -36,6 +34,9 @@ type testFlags struct {
 	jobs    int
 	network string
 	verbose bool
+
+	tier tier  // see settle
+	why  error // why not a better one
 }
 
 func testCommand() *cobra.Command {
@@ -50,6 +51,9 @@ Exit codes: 0 passed, 2 failed, 3 inconclusive (a fault touched nothing),
 something, 130 interrupted.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.settle(); err != nil {
+				return err
+			}
 			f.setSeed(cmd)
 			return f.test(cmd, specArg(args), "sudo faultbox test "+shellQuote(specArg(args)))
 		},
@@ -88,15 +92,20 @@ func newSeed() uint64 {
 // test loads and runs a spec. again is the command that a report suggests for
 // repeating a test, less its flags.
 func (f *testFlags) test(cmd *cobra.Command, file, again string) error {
+	s, err := load(cmd.Context(), file)
+	if err != nil {
+		return err
+	}
+	return f.run(cmd, s, again)
+}
+
+// run runs a spec.
+func (f *testFlags) run(cmd *cobra.Command, s *runtime.Spec, again string) error {
 	if f.format != "text" && f.format != "json" {
 		return fmt.Errorf("choose a format: --format is text or json, not %q", f.format)
 	}
 	if f.network != "world" && f.network != "host" {
 		return fmt.Errorf("choose a network: --network is world or host, not %q", f.network)
-	}
-	s, err := load(cmd.Context(), file)
-	if err != nil {
-		return err
 	}
 	r, closeAll, err := f.runner(cmd, s, again)
 	if err != nil {
@@ -129,7 +138,7 @@ func names(s *runtime.Spec) string {
 // runner puts a runner together from the parts of this build.
 func (f *testFlags) runner(cmd *cobra.Command, s *runtime.Spec, again string) (*runtime.Runner, func() error, error) {
 	id := world.NewRunID()
-	worlds := world.New(world.Options{RunID: id, HostNetwork: f.network == "host"})
+	worlds := world.New(world.Options{RunID: id, HostNetwork: f.network == "host", NoCgroups: f.tier != asRoot})
 	if err := worlds.Supported(); err != nil {
 		return nil, nil, err
 	}
@@ -137,13 +146,12 @@ func (f *testFlags) runner(cmd *cobra.Command, s *runtime.Spec, again string) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	interceptor := redirect.New()
-	interceptor.TLS = &proxy.TLS{CA: ca}
-	if err := interceptor.Supported(); err != nil {
+	terminate := &proxy.TLS{CA: ca}
+	parts, err := f.tier.parts(terminate, again)
+	if err != nil {
 		return nil, nil, err
 	}
 	calls := syscalls.New()
-	impairer := network.New(interceptor.Sockets)
 	containers := f.containers(cmd, s, id)
 	if containers != nil {
 		worlds = containers.Worlds(worlds)
@@ -152,38 +160,42 @@ func (f *testFlags) runner(cmd *cobra.Command, s *runtime.Spec, again string) (*
 		Spec:        s,
 		Worlds:      worlds,
 		Local:       process.New(process.Options{Dir: s.Dir}),
-		Interceptor: interceptor,
+		Interceptor: parts.interceptor,
 		Calls:       calls,
-		Network:     impairer,
-		Through:     stepProxy{interceptor.TLS}.through,
+		Network:     parts.network,
+		Through:     stepProxy{terminate}.through,
 		CA:          ca.PEM(),
 		Steppers:    steps.All(),
 		Version:     programVersion(),
+		Tier:        f.tier.describe(f.why),
+		Lacks:       f.tier.lacks(),
 		Seed:        f.seed,
 		Select:      selector(f.pattern),
 		Timeout:     f.timeout,
 		Jobs:        f.jobs,
 		Repeat: func(test string) string {
-			return fmt.Sprintf("%s --test %s --seed %d", again, shellQuote(test), f.seed)
+			return fmt.Sprintf("%s --test %s --seed %d", f.tier.asUs(again), shellQuote(test), f.seed)
 		},
 	}
 	if containers != nil {
 		r.Container = containers
+	} else if f.tier != asRoot {
+		r.Container = unavailable{again}
 	}
 	if err := worlds.Sweep(); err != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "faultbox: %s\n", err)
 	}
 	if err := f.addSinks(cmd, r); err != nil {
-		return nil, nil, errors.Join(err, interceptor.Close())
+		return nil, nil, errors.Join(err, parts.close())
 	}
 	return r, func() error {
-		return errors.Join(impairer.Close(), interceptor.Close(), calls.Close(), containers.Close())
+		return errors.Join(parts.close(), calls.Close(), containers.Close())
 	}, nil
 }
 
 // containers returns what runs the spec's containers, nil if it has none.
 func (f *testFlags) containers(cmd *cobra.Command, s *runtime.Spec, runID string) *docker.Engine {
-	if !slices.ContainsFunc(s.Services, func(svc *runtime.Service) bool { return !svc.Local() }) {
+	if f.tier != asRoot || !slices.ContainsFunc(s.Services, func(svc *runtime.Service) bool { return !svc.Local() }) {
 		return nil
 	}
 	return docker.New(docker.Options{

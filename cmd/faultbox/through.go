@@ -18,6 +18,9 @@ func (p stepProxy) through(ctx context.Context, from string, peer intercept.Peer
 	if err != nil {
 		return nil, err
 	}
+	if peer.Protocol.Datagram {
+		return throughDatagrams(upstream, proxy.Link{From: from, To: peer.To, Interface: peer.Interface, Protocol: peer.Protocol, Handler: h})
+	}
 	near, far, err := loopbackPair(ctx)
 	if err != nil {
 		upstream.Close()

@@ -137,7 +137,8 @@ func amqpPython(t testing.TB, addr, q string) []string {
 	return strings.Split(strings.TrimSpace(string(out)), "\n")
 }
 
-func amqpClientUntouched(t *testing.T, server string, client func(testing.TB, string, string) []string) {
+func amqpClientUntouched(t *testing.T, server, name string, client func(testing.TB, string, string) []string) {
+	Compared(t, amqp.Protocol, server, name, "declare, bind, publish, get", "consume", "confirms", "mandatory, return", "errors that close channels")
 	addr, log := Front(t, amqp.Protocol, server, never(t, amqp.Protocol, "topic"))
 	q := strings.ReplaceAll(t.Name(), "/", ".")
 	equalLines(t, client(t, server, q), client(t, addr, q))
@@ -146,8 +147,12 @@ func amqpClientUntouched(t *testing.T, server string, client func(testing.TB, st
 	}
 }
 
-func nodeAMQPUntouched(t *testing.T, server string)   { amqpClientUntouched(t, server, amqpNode) }
-func pythonAMQPUntouched(t *testing.T, server string) { amqpClientUntouched(t, server, amqpPython) }
+func nodeAMQPUntouched(t *testing.T, server string) {
+	amqpClientUntouched(t, server, "amqplib", amqpNode)
+}
+func pythonAMQPUntouched(t *testing.T, server string) {
+	amqpClientUntouched(t, server, "pika, kombu", amqpPython)
+}
 
 // amqpClientFault is a fault and the line that a client prints of it.
 type amqpClientFault struct {
@@ -157,9 +162,10 @@ type amqpClientFault struct {
 	want  string
 }
 
-func amqpClientFaults(t *testing.T, server string, client func(testing.TB, string, string) []string, cases []amqpClientFault) {
+func amqpClientFaults(t *testing.T, server, name string, client func(testing.TB, string, string) []string, cases []amqpClientFault) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
+			Struck(t, amqp.Protocol, server, name, c.name)
 			addr, log := Front(t, amqp.Protocol, server, intercept.Rule{Match: Match(t, amqp.Protocol, c.match...), Fault: c.fault})
 			got := client(t, addr, strings.ReplaceAll(t.Name(), "/", "."))
 			if !slices.Contains(got, c.want) {
@@ -173,7 +179,7 @@ func amqpClientFaults(t *testing.T, server string, client func(testing.TB, strin
 }
 
 func nodeAMQPFaults(t *testing.T, server string) {
-	amqpClientFaults(t, server, amqpNode, []amqpClientFault{
+	amqpClientFaults(t, server, "amqplib", amqpNode, []amqpClientFault{
 		{"nack", []string{"topic", "a.7", "method", "basic.publish"}, amqpFault("disk full", ""), `["confirmed",500,["7 message nacked"]]`},
 		{"nack after", []string{"topic", "a.7", "method", "basic.publish"}, after(amqpFault("", "")), `["confirmed",500,["7 message nacked"]]`},
 		{"lost", []string{"topic", "a.7"}, intercept.Fault{Do: intercept.Lose}, `["consumed",499]`},
@@ -188,7 +194,7 @@ func nodeAMQPFaults(t *testing.T, server string) {
 }
 
 func pythonAMQPFaults(t *testing.T, server string) {
-	amqpClientFaults(t, server, amqpPython, []amqpClientFault{
+	amqpClientFaults(t, server, "pika, kombu", amqpPython, []amqpClientFault{
 		{"nack", []string{"topic", "a.7"}, amqpFault("disk full", ""), "published [(7, 'NackError')]"},
 		{"nack after", []string{"topic", "a.7", "method", "basic.publish"}, after(amqpFault("", "")), "published [(7, 'NackError')]"},
 		{"lost", []string{"topic", "a.7"}, intercept.Fault{Do: intercept.Lose}, "consumed 199"},

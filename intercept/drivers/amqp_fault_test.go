@@ -248,6 +248,7 @@ var goAMQPFaultCases = []struct {
 func goAMQPFaults(t *testing.T, server string) {
 	for _, c := range goAMQPFaultCases {
 		t.Run(c.name, func(t *testing.T) {
+			Struck(t, amqp.Protocol, server, "amqp091-go", c.name)
 			addr, log := Front(t, amqp.Protocol, server, intercept.Rule{Match: Match(t, amqp.Protocol, c.match...), Fault: c.fault})
 			b := newAMQPBed(t, server, addr)
 			if got := c.do(b); !reflect.DeepEqual(got, c.want) {
@@ -270,6 +271,7 @@ func goAMQPFaults(t *testing.T, server string) {
 // goAMQPDelays: what is delayed is overtaken by other channels, not by its own,
 // and not by the end of the connection.
 func goAMQPDelays(t *testing.T, server string) {
+	Struck(t, amqp.Protocol, server, "amqp091-go", "delay: other channels pass, its own waits")
 	const slow = 400 * time.Millisecond
 	addr, _ := Front(t, amqp.Protocol, server, intercept.Rule{Match: Match(t, amqp.Protocol, "topic", "t.slow"), Fault: intercept.Fault{Delay: slow}})
 	b := newAMQPBed(t, server, addr)
@@ -303,6 +305,7 @@ func goAMQPDelays(t *testing.T, server string) {
 
 // amqpTools runs the command line tools of rabbitmq-c.
 func amqpTools(t *testing.T, server string) {
+	Compared(t, amqp.Protocol, server, "amqp-tools (rabbitmq-c)", "declare, publish, get, consume, delete", "errors")
 	addr, log := Front(t, amqp.Protocol, server, never(t, amqp.Protocol, "topic"))
 	run := func(addr string) (saw []string) {
 		host, port, _ := net.SplitHostPort(addr)

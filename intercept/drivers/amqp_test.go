@@ -199,13 +199,15 @@ func TestAMQP(t *testing.T) {
 	}{
 		{"GoUntouched", goAMQPUntouched}, {"NodeUntouched", nodeAMQPUntouched}, {"PythonUntouched", pythonAMQPUntouched}, {"Tools", amqpTools},
 		{"Refused", amqpRefused}, {"Idle", amqpIdle},
-		{"GoFaults", goAMQPFaults}, {"GoDelays", goAMQPDelays}, {"NodeFaults", nodeAMQPFaults}, {"PythonFaults", pythonAMQPFaults},
+		{"GoFaults", goAMQPFaults}, {"GoDelays", goAMQPDelays}, {"NodeFaults", nodeAMQPFaults}, {"PythonFaults", pythonAMQPFaults}, {"Java", javaAMQP},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, server) })
 	}
 }
 
 func goAMQPUntouched(t *testing.T, server string) {
+	Compared(t, amqp.Protocol, server, "amqp091-go", "declare, bind, publish, get", "consume with prefetch; ack, nack, reject", "2,000 publishes with confirms", "mandatory, return",
+		"transactions", "20 channels at once", "a body of many frames", "errors that close channels")
 	addr, log := Front(t, amqp.Protocol, server, never(t, amqp.Protocol, "topic"))
 	equalLines(t, goAMQPWork(t, goAMQP(t, server), "direct"), goAMQPWork(t, goAMQP(t, addr), "armed"))
 	log.Wait(t, "of a delivery", func(ev *intercept.Event) bool { return ev.Op == "basic.deliver" && ev.Key == "a.199" })
@@ -220,6 +222,7 @@ func goAMQPUntouched(t *testing.T, server string) {
 
 // amqpRefused compares how a client is refused.
 func amqpRefused(t *testing.T, server string) {
+	Compared(t, amqp.Protocol, server, "amqp091-go", "wrong password, no such vhost")
 	addr, _ := Front(t, amqp.Protocol, server, never(t, amqp.Protocol, "topic"))
 	for _, url := range []string{"amqp://guest:wrong@%s/", "amqp://guest:guest@%s/none"} {
 		var errs [2]string
@@ -235,6 +238,7 @@ func amqpRefused(t *testing.T, server string) {
 
 // amqpIdle lets heartbeats pass both ways.
 func amqpIdle(t *testing.T, server string) {
+	Compared(t, amqp.Protocol, server, "amqp091-go", "heartbeats while idle")
 	addr, _ := Front(t, amqp.Protocol, server, never(t, amqp.Protocol, "topic"))
 	conn, err := rabbit.DialConfig("amqp://guest:guest@"+addr+"/", rabbit.Config{Heartbeat: time.Second})
 	if err != nil {
@@ -265,6 +269,8 @@ func amqpOverTLS(t *testing.T, server string) {
 		Protocol: amqp.Protocol, TLS: true, TLSConfig: &proxy.TLS{CA: ca},
 		Dial: func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", server) },
 	}, intercept.Rule{Match: Match(t, amqp.Protocol, "topic", "bad"), Fault: amqpFault("", "404")})
+	serves(server, "RabbitMQ "+rabbitVersion(t), "")
+	Struck(t, amqp.Protocol, server, "amqp091-go", "error below TLS")
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca.PEM())
 	conn, err := rabbit.DialTLS("amqps://guest:guest@"+addr+"/", &tls.Config{RootCAs: roots})

@@ -20,6 +20,9 @@ const (
 	Interface = "main"
 )
 
+// onFront, if set, is told of every front before it serves.
+var onFront func(testing.TB, *proxy.Link)
+
 // Front listens on a free port of 127.0.0.1 and relays each connection to
 // serverAddr, with rules armed. A rule needs Match and Fault only: an empty
 // name, service, protocol or trigger is filled in, and its reply is completed
@@ -41,7 +44,11 @@ func FrontLink(t testing.TB, link proxy.Link, rules ...intercept.Rule) (addr str
 	t.Helper()
 	log = &Log{Rules: intercept.NewRules(1), start: time.Now()}
 	link.From, link.To, link.Interface, link.Handler = From, To, Interface, log
+	link.Protocol = link.Protocol.OfSystem()
 	log.Arm(t, link.Protocol, rules...)
+	if onFront != nil {
+		onFront(t, &link)
+	}
 
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

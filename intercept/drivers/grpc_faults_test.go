@@ -97,12 +97,13 @@ func TestGRPCGoFaults(t *testing.T) {
 		{"delay", nil, intercept.Fault{Delay: 30 * time.Millisecond}, twoWays, `76019]EOF`, 1, ""},
 		{"delay after", nil, after(intercept.Fault{Delay: 30 * time.Millisecond}), twoWays, `76019]EOF`, 1, ""},
 		{"delay beyond the deadline", nil, intercept.Fault{Delay: time.Hour}, func(ctx context.Context, c testpb.TestServiceClient) string {
-			ctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+			ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // which it needs to connect as well
 			defer cancel()
 			return grpcCalls["empty unary"](ctx, c)
 		}, `DeadlineExceeded "context deadline exceeded" []`, 0, "none"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			Struck(t, fbgrpc.Protocol, server, "grpc-go", c.name)
 			addr, log := Front(t, fbgrpc.Protocol, server, intercept.Rule{Match: Match(t, fbgrpc.Protocol, c.match...), Fault: c.fault, Trigger: intercept.Trigger{Prob: 1, Times: 5}})
 			calls.Store(0)
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -131,6 +132,7 @@ func TestGRPCGoFaults(t *testing.T) {
 // others go on there.
 func TestGRPCFaultsAmongCalls(t *testing.T) {
 	server, _ := GRPC(t)
+	Struck(t, fbgrpc.Protocol, server, "grpc-go", "faults of six kinds among 560 calls on one connection")
 	only := func(token string, f intercept.Fault) intercept.Rule {
 		term, err := intercept.NewTerm(fbgrpc.Protocol, "headers", "x-fault", token)
 		if err != nil {
@@ -186,7 +188,9 @@ func TestGRPCOthersFaults(t *testing.T) {
 		intercept.Rule{Match: Match(t, fbgrpc.Protocol, "method", "*/StreamingInputCall"), Fault: error9},
 		intercept.Rule{Match: Match(t, fbgrpc.Protocol, "method", "*/StreamingOutputCall"), Fault: grpcError(protocols.Reply{Status: 14, Messages: 5})},
 		intercept.Rule{Match: Match(t, fbgrpc.Protocol, "method", "*/UnimplementedCall"), Fault: grpcError(protocols.Reply{Code: "CANCEL"})})
+	others := []string{"error", "error after", "error, client streaming", "error after 5 messages", "stream reset: CANCEL"}
 	t.Run("grpc-js", func(t *testing.T) {
+		Struck(t, fbgrpc.Protocol, server, "grpc-js", others...)
 		got := node(t, npm(t, "grpc", "@grpc/grpc-js", "@grpc/proto-loader"), grpcScript, addr, protoFile(t))
 		equalLines(t, []string{
 			`["EmptyCall",["FAILED_PRECONDITION","ümläut %",[]],null]`,
@@ -202,6 +206,7 @@ func TestGRPCOthersFaults(t *testing.T) {
 		}
 	})
 	t.Run("grpcio", func(t *testing.T) {
+		Struck(t, fbgrpc.Protocol, server, "grpcio (C core)", others...)
 		got := grpcio(t, grpcPython, addr)
 		equalLines(t, []string{
 			`empty FAILED_PRECONDITION ümläut % []`,
@@ -221,9 +226,12 @@ func TestGRPCOthersFaults(t *testing.T) {
 // the connection goes on.
 func TestGRPCDeadline(t *testing.T) {
 	server, calls := GRPC(t)
+	Struck(t, fbgrpc.Protocol, server, "grpc-go", "delay beyond the deadline, calls beside it")
 	addr, _ := Front(t, fbgrpc.Protocol, server, intercept.Rule{
 		Match: Match(t, fbgrpc.Protocol, "method", "*/EmptyCall"), Fault: intercept.Fault{Delay: time.Hour}})
 	c := grpcClient(t, addr)
+	grpcCalls["large unary"](t.Context(), c) // the deadline is not for connecting
+	calls.Store(0)
 	for range 10 {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		_, err := c.EmptyCall(ctx, &testpb.Empty{})

@@ -156,10 +156,12 @@ func TestGRPCGoUntouched(t *testing.T) {
 	direct, armed := grpcClient(t, server), grpcClient(t, addr)
 	for name, call := range grpcCalls {
 		t.Run(name, func(t *testing.T) {
+			Compared(t, fbgrpc.Protocol, server, "grpc-go", name)
 			equalLines(t, []string{call(t.Context(), direct)}, []string{call(t.Context(), armed)})
 		})
 	}
 	// All of them at once, on one connection.
+	Compared(t, fbgrpc.Protocol, server, "grpc-go", "all calls at once on one connection")
 	var work sync.WaitGroup
 	for range 10 {
 		for name, call := range grpcCalls {
@@ -255,6 +257,7 @@ func protoFile(t testing.TB) string {
 func TestGRPCNodeUntouched(t *testing.T) {
 	server, _ := GRPC(t)
 	addr, log := Front(t, fbgrpc.Protocol, server, never(t, fbgrpc.Protocol, "method"))
+	Compared(t, fbgrpc.Protocol, server, "grpc-js", "unary, large", "status and message", "streaming in, out, both ways", "cancelled", "unimplemented")
 	modules := npm(t, "grpc", "@grpc/grpc-js", "@grpc/proto-loader")
 	definitions := protoFile(t)
 	direct := node(t, modules, grpcScript, server, definitions)
@@ -319,6 +322,7 @@ func grpcio(t testing.TB, script string, args ...string) []string {
 func TestGRPCPythonUntouched(t *testing.T) {
 	server, _ := GRPC(t)
 	addr, log := Front(t, fbgrpc.Protocol, server, never(t, fbgrpc.Protocol, "method"))
+	Compared(t, fbgrpc.Protocol, server, "grpcio (C core)", "unary, large", "status and message", "streaming in, out, both ways", "cancelled", "deadline", "unimplemented")
 	direct := grpcio(t, grpcPython, server)
 	if len(direct) != 9 || !strings.Contains(direct[2], "ABORTED") {
 		t.Fatalf("the script does not do its work: %q", direct)

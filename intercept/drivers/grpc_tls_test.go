@@ -47,6 +47,7 @@ func TestGRPCOverTLS(t *testing.T) {
 	server, _ := GRPC(t, grpc.Creds(credentials.NewServerTLSFromCert(&cert)))
 	addr, log, roots := overTLS(t, fbgrpc.Protocol, server,
 		intercept.Rule{Match: Match(t, fbgrpc.Protocol, "method", "*/EmptyCall"), Fault: grpcError(protocols.Reply{Status: 14})})
+	Struck(t, fbgrpc.Protocol, server, "grpc-go", "error below TLS")
 	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(credentials.NewClientTLSFromCert(roots, "127.0.0.1")))
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +77,8 @@ func TestHTTP2OverTLS(t *testing.T) {
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Proto, r.URL) })}
 	go s.ServeTLS(ln, file, key)
 	t.Cleanup(func() { s.Close() })
+	serves(ln.Addr().String(), webProduct, "")
+	Struck(t, h2.Protocol, ln.Addr().String(), "net/http", "error below TLS, ALPN")
 	addr, log, roots := overTLS(t, h2.Protocol, ln.Addr().String(),
 		intercept.Rule{Match: Match(t, h2.Protocol, "path", "/bad"), Fault: httpError(503, "x")})
 	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}

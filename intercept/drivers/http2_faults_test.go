@@ -82,6 +82,7 @@ func TestHTTP2CurlFaults(t *testing.T) {
 			if strings.HasPrefix(c.name, "upgrade") {
 				server, served, how = upgrading, upServed, "--http2"
 			}
+			Struck(t, h2.Protocol, server, "curl", c.name)
 			addr, log := Front(t, h2.Protocol, server, intercept.Rule{Match: Match(t, h2.Protocol, c.match...), Fault: c.fault})
 			served.Store(0)
 			got := curl(t, append(append([]string{"-i", how}, c.args...), "http://"+addr+c.path)...)
@@ -128,6 +129,7 @@ func echoServer(t testing.TB) (addr string, conns *atomic.Int64) {
 	}
 	go s.Serve(ln)
 	t.Cleanup(func() { s.Close() })
+	serves(ln.Addr().String(), webProduct, "")
 	return ln.Addr().String(), conns
 }
 
@@ -136,6 +138,7 @@ func echoServer(t testing.TB) (addr string, conns *atomic.Int64) {
 // flow control and the numbers of streams stay right.
 func TestHTTP2FaultsAmongStreams(t *testing.T) {
 	server, conns := echoServer(t)
+	Struck(t, h2.Protocol, server, "net/http", "twelve faults among 288 streams of one connection")
 	body := strings.Repeat("made up ", 40_000)
 	pause := 30 * time.Millisecond
 	rule := func(path string, f intercept.Fault) intercept.Rule {
@@ -229,6 +232,7 @@ func TestHTTP2DelayHoldsItsOwn(t *testing.T) {
 	server, served := webServer(t)
 	addr, log := Front(t, h2.Protocol, server,
 		intercept.Rule{Match: Match(t, h2.Protocol, "path", "/slow"), Fault: intercept.Fault{Delay: time.Hour}})
+	Struck(t, h2.Protocol, server, "net/http", "delay holds its own stream alone")
 	c := h2Client(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	slow := make(chan error, 1)
@@ -280,6 +284,7 @@ func TestHTTP2LoadFaults(t *testing.T) {
 	} {
 		for name, server := range map[string]string{"nginx": nginx, "nghttpd": nghttpd} {
 			t.Run(name+"/"+c.name, func(t *testing.T) {
+				Struck(t, h2.Protocol, server, "h2load", "half of 10,000: "+c.name)
 				addr, log := Front(t, h2.Protocol, server, intercept.Rule{Match: Match(t, h2.Protocol, "path", "/style.css"), Fault: c.fault})
 				out, err := exec.CommandContext(t.Context(), bin, "-n", "10000", "-c", "2", "-m", "30", "http://"+addr+"/small.txt", "http://"+addr+"/style.css").CombinedOutput()
 				if err != nil || !strings.Contains(string(out), "10000 done") || !strings.Contains(string(out), " 0 errored, 0 timeout") || !strings.Contains(string(out), c.want) {

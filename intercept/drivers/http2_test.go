@@ -43,6 +43,7 @@ func upgradingServer(t testing.TB) (addr string, served *atomic.Int64) {
 	s := &http.Server{Handler: h2c.NewHandler(handler, &http2.Server{})}
 	go s.Serve(ln)
 	t.Cleanup(func() { s.Close() })
+	serves(ln.Addr().String(), webProduct, "")
 	return ln.Addr().String(), served
 }
 
@@ -63,6 +64,14 @@ func files(t testing.TB) string {
 		}
 	}
 	return dir
+}
+
+// shorten leaves out the middle of what is long.
+func shorten(s string) string {
+	if len(s) > 120 {
+		return s[:60] + "…" + s[len(s)-20:]
+	}
+	return s
 }
 
 // untouched checks that the rule which never matches left no trace.
@@ -107,6 +116,7 @@ func TestHTTP2CurlUntouched(t *testing.T) {
 		{"upgrade", upgrading, []string{"--http2", "-I", "http://ADDR/head"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			Compared(t, h2.Protocol, c.server, "curl", shorten(strings.ReplaceAll(strings.Join(c.args, " "), upload, "FILE")))
 			addr, log := Front(t, h2.Protocol, c.server, never(t, h2.Protocol, "path"))
 			run := func(addr string) []string {
 				args := []string{"--http2-prior-knowledge"}
@@ -140,6 +150,7 @@ func TestHTTP2CurlUntouched(t *testing.T) {
 // TestHTTP2NetHTTPUntouched uses one connection for many streams at once.
 func TestHTTP2NetHTTPUntouched(t *testing.T) {
 	server, _ := webServer(t)
+	Compared(t, h2.Protocol, server, "net/http", "300 streams at once", "uploads, downloads, trailers", "streams taken back")
 	addr, log := Front(t, h2.Protocol, server, never(t, h2.Protocol, "path"))
 	do := func(c *http.Client, addr string) []string {
 		lines := make([]string, 300)
@@ -192,6 +203,7 @@ func TestHTTP2Load(t *testing.T) {
 	goServer, _ := webServer(t)
 	for name, server := range map[string]string{"nginx": Nginx(t, dir, ""), "nghttpd": Nghttpd(t, dir), "go": goServer} {
 		t.Run(name, func(t *testing.T) {
+			Compared(t, h2.Protocol, server, "h2load", "20,000 requests without an error")
 			addr, log := Front(t, h2.Protocol, server, never(t, h2.Protocol, "path"))
 			cmd := exec.CommandContext(t.Context(), bin, "-n", "20000", "-c", "4", "-m", "50", "http://"+addr+"/small.txt", "http://"+addr+"/style.css")
 			out, err := cmd.CombinedOutput()
@@ -208,6 +220,7 @@ func TestHTTP2Nghttp(t *testing.T) {
 	bin := lookPath(t, "nghttp", "nghttp2-client")
 	dir := files(t)
 	server := Nghttpd(t, dir, "--push", "/index.html=/style.css,/small.txt", "--padding", "100")
+	Compared(t, h2.Protocol, server, "nghttp", "server push, priorities, padding, PING")
 	addr, log := Front(t, h2.Protocol, server, never(t, h2.Protocol, "path"))
 	do := func(addr string) []string {
 		cmd := exec.CommandContext(t.Context(), bin, "-v", "--padding", "77", "-m", "3", "http://"+addr+"/index.html", "http://"+addr+"/large.bin")

@@ -64,6 +64,7 @@ func TestCurlFaults(t *testing.T) {
 		{"a query that looks like a path", []string{"path", "/a*.json"}, httpError(500, "x"), nil, "/a?f=x.json", "HTTP/1.1 200", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			Struck(t, http1.Protocol, server, "curl", c.name)
 			addr, log := Front(t, http1.Protocol, server, intercept.Rule{Match: Match(t, http1.Protocol, c.match...), Fault: c.fault})
 			served.Store(0)
 			args := slices.Clone(c.args)
@@ -105,6 +106,7 @@ func TestNetHTTPFaults(t *testing.T) {
 		{"cut", intercept.Fault{Do: intercept.Cut, Bytes: 150}, nil, "unexpected EOF", 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			Struck(t, http1.Protocol, server, "net/http", c.name)
 			addr, _ := Front(t, http1.Protocol, server, intercept.Rule{Trigger: once, Fault: c.fault})
 			served.Store(0)
 			client := httpClient(t)
@@ -140,6 +142,7 @@ func TestNetHTTPFaults(t *testing.T) {
 // TestHTTPClosesBehind: a client that reads up to the end gets one.
 func TestHTTPClosesBehind(t *testing.T) {
 	server, _ := webServer(t)
+	Struck(t, http1.Protocol, server, "raw", "response before Connection: close")
 	addr, _ := Front(t, http1.Protocol, server, intercept.Rule{Match: Match(t, http1.Protocol, "path", "/bad"), Fault: httpValue(200, "x")})
 	got := rawHTTP(t, addr, "GET /bad HTTP/1.0\r\n\r\n")
 	if !strings.HasSuffix(got, "Connection: close\r\n\r\nx") {
@@ -154,6 +157,7 @@ func TestHTTPClosesBehind(t *testing.T) {
 // TestHTTPHeaders matches by a header whose name is written otherwise.
 func TestHTTPHeaders(t *testing.T) {
 	server, _ := webServer(t)
+	Struck(t, http1.Protocol, server, "curl", "matched by a header")
 	term, err := intercept.NewTerm(http1.Protocol, "headers", "X-Tenant", "acme-*")
 	if err != nil {
 		t.Fatal(err)

@@ -97,8 +97,12 @@ func webServer(t testing.TB) (addr string, served *atomic.Int64) {
 	}
 	go s.Serve(ln)
 	t.Cleanup(func() { s.Close() })
+	serves(ln.Addr().String(), webProduct, "")
 	return ln.Addr().String(), served
 }
+
+// webProduct is what webServer runs on.
+var webProduct = "net/http, " + runtime.Version()
 
 // tunnel serves CONNECT.
 func tunnel(w http.ResponseWriter, r *http.Request) {
@@ -160,7 +164,10 @@ func TestCurlUntouched(t *testing.T) {
 			out := curl(t, append(filled, "-H", "Host: same", "-w", "%{http_code} %{size_upload} %{size_download} %{num_connects}\n")...)
 			return strings.Split(out, "\n")
 		}
-		t.Run(strings.Join(args, " "), func(t *testing.T) { equalLines(t, run(server), run(addr)) })
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			Compared(t, http1.Protocol, server, "curl", strings.ReplaceAll(strings.ReplaceAll(strings.Join(args, " "), file, "FILE"), server, "SERVER"))
+			equalLines(t, run(server), run(addr))
+		})
 	}
 	if notes := log.Notes(); len(notes) > 0 {
 		t.Errorf("notes: %q", notes)
@@ -189,6 +196,8 @@ func TestPythonServerUntouched(t *testing.T) {
 	cmd := exec.Command(python, "-m", "http.server", "--bind", "127.0.0.1", port) // HTTP/1.0
 	cmd.Dir = dir
 	run(t, cmd, syscall.SIGTERM, func() error { return accepts(server) })
+	serves(server, "http.server, Python", python, "--version")
+	Compared(t, http1.Protocol, server, "curl", "HTTP/1.0 server, answers up to the end")
 	addr, log := Front(t, http1.Protocol, server, never(t, http1.Protocol, "path"))
 	for _, path := range []string{"/", "/file.txt", "/none"} {
 		run := func(addr string) []string {
@@ -221,6 +230,7 @@ func (endless) Read(p []byte) (int, error) {
 func TestHTTPLargeBodies(t *testing.T) {
 	server, _ := webServer(t)
 	addr, log := Front(t, http1.Protocol, server, never(t, http1.Protocol, "path"))
+	Compared(t, http1.Protocol, server, "net/http", "bodies of 1 GB each way, with a length and chunked")
 	c := httpClient(t)
 	const size = 1 << 30
 	var before, peak runtime.MemStats
@@ -256,6 +266,7 @@ func TestHTTPLargeBodies(t *testing.T) {
 func TestHTTPInterimAnswersAndTrailers(t *testing.T) {
 	server, _ := webServer(t)
 	addr, _ := Front(t, http1.Protocol, server, never(t, http1.Protocol, "path"))
+	Compared(t, http1.Protocol, server, "net/http", "103 and 100, trailers")
 	var interim []int
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 		Got1xxResponse: func(code int, _ textproto.MIMEHeader) error { interim = append(interim, code); return nil },
@@ -291,6 +302,8 @@ func rawHTTP(t testing.TB, addr, text string) string {
 
 func TestHTTPPipelining(t *testing.T) {
 	server, _ := webServer(t)
+	Compared(t, http1.Protocol, server, "raw", "a pipeline of 601 requests")
+	Struck(t, http1.Protocol, server, "raw", "error in a pipeline")
 	var text strings.Builder
 	for i := range 300 {
 		fmt.Fprintf(&text, "POST /bad/%d HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcHEAD /h%d HTTP/1.1\r\nHost: a\r\n\r\n", i, i)
@@ -325,6 +338,8 @@ func TestHTTPPipelining(t *testing.T) {
 func TestWebSocketUntouched(t *testing.T) {
 	server, _ := webServer(t)
 	addr, log := Front(t, http1.Protocol, server, never(t, http1.Protocol, "path"))
+	Compared(t, http1.Protocol, server, "ws (Node)", "WebSocket")
+	Struck(t, http1.Protocol, server, "ws (Node)", "WebSocket refused")
 	modules := npm(t, "ws", "ws")
 	script := `const WebSocket = require('ws');
 const ws = new WebSocket('ws://' + process.argv[2] + '/ws', { origin: 'http://x' });

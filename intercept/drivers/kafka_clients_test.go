@@ -20,7 +20,8 @@ import (
 // kafkaClient is a client family. Its functions return lines that say what the
 // client's user is told.
 type kafkaClient struct {
-	name string
+	name     string
+	features []string // that work makes use of
 	// work goes through what the client can do on a topic with two partitions.
 	work func(t testing.TB, addr, topic string) []string
 	// produce sends messages of that size to partition 0, one by one.
@@ -49,6 +50,7 @@ func kafkaClients(t *testing.T) []kafkaClient {
 	}
 	jvm := script(func(t testing.TB, args ...string) []string { return java(t, "testdata/kafka/Client.java", args...) })
 	jvm.name = "Java client"
+	jvm.features = []string{"produce and consume, all compressions", "idempotent producer", "transactions, read_committed", "classic consumer group", "new consumer group (KIP-848)"}
 	js := script(func(t testing.TB, args ...string) []string {
 		source, err := os.ReadFile("testdata/kafka/client.js")
 		if err != nil {
@@ -56,19 +58,19 @@ func kafkaClients(t *testing.T) []kafkaClient {
 		}
 		return node(t, npm(t, "kafka", "kafkajs"), string(source), args...)
 	})
-	js.name = "kafkajs"
+	js.name, js.features = "kafkajs", []string{"produce and consume", "transactions", "consumer group"}
 	python := script(func(t testing.TB, args ...string) []string {
 		if exec.Command("/usr/bin/python3", "-c", "import confluent_kafka").Run() != nil {
 			t.Skip("needs confluent_kafka: apt-get install -y --no-install-recommends python3-confluent-kafka")
 		}
 		return command(t, "/usr/bin/python3", append([]string{"testdata/kafka/client.py"}, args...)...)
 	})
-	python.name = "confluent-kafka (librdkafka)"
+	python.name, python.features = "confluent-kafka", []string{"produce and consume, all compressions", "idempotent producer", "transactions", "consumer group"}
 	return []kafkaClient{
-		{"franz-go", franzWork, franzProduce, franzPipeline, franzConsume},
-		{"sarama", saramaWork, saramaProduce, saramaPipeline, saramaConsume},
-		{"kafka-go", segmentioWork, segmentioProduce, nil, segmentioConsume},
-		{"kcat", kcatWork, kcatProduce, kcatPipeline, kcatConsume},
+		{"franz-go", []string{"transactions, read_committed", "consumer group", "acks 0, 1 and all"}, franzWork, franzProduce, franzPipeline, franzConsume},
+		{"sarama", []string{"API versions of Kafka 0.10, 0.11, 2.8 and newest", "all compressions", "idempotent producer"}, saramaWork, saramaProduce, saramaPipeline, saramaConsume},
+		{"kafka-go", []string{"all compressions", "consumer group"}, segmentioWork, segmentioProduce, nil, segmentioConsume},
+		{"kcat", []string{"all compressions", "API versions of Kafka 0.9 and 0.10", "acks 0", "idempotent producer", "consumer group", "CRC checks"}, kcatWork, kcatProduce, kcatPipeline, kcatConsume},
 		jvm, js, python,
 	}
 }

@@ -44,8 +44,9 @@ func TestKafkaCluster(t *testing.T) {
 
 	group := cgroup(t)
 	target := intercept.Target{Name: From, Cgroup: group, NetNS: ns}
+	protocol := kafka.Protocol.OfSystem()
 	for i, addr := range brokers {
-		target.Peers = append(target.Peers, intercept.Peer{To: To, Interface: fmt.Sprint("broker", i+1), Protocol: kafka.Protocol, Addr: netip.MustParseAddrPort(addr)})
+		target.Peers = append(target.Peers, intercept.Peer{To: To, Interface: fmt.Sprint("broker", i+1), Protocol: protocol, Addr: netip.MustParseAddrPort(addr)})
 	}
 	attachment, err := interceptor.Attach(t.Context(), target, b.log)
 	if err != nil {
@@ -54,7 +55,10 @@ func TestKafkaCluster(t *testing.T) {
 	t.Cleanup(func() { attachment.Close() })
 
 	for client, run := range clusterClients(t, name, group) {
-		t.Run(client, func(t *testing.T) { b.loseOnBrokers(t, run) })
+		t.Run(client, func(t *testing.T) {
+			Struck(t, kafka.Protocol, brokers[0], client, "three brokers, addresses untouched: drop on the second and third")
+			b.loseOnBrokers(t, run)
+		})
 	}
 	if notes := b.log.Notes(); len(notes) > 0 {
 		t.Errorf("notes: %q", notes)

@@ -30,6 +30,7 @@ func TestKafkaProduceErrors(t *testing.T) {
 			{"RECORD_LIST_TOO_LARGE", "segment.bytes", "500", 1000},
 		} {
 			t.Run(c.name+"/"+e.code, func(t *testing.T) {
+				Struck(t, kafka.Protocol, b.direct, c.name, "produce: error "+e.code)
 				own := b.topic(t, 1, e.config, e.value)
 				real := c.produce(t, b.direct, own, 2, e.size)
 
@@ -49,6 +50,7 @@ func TestKafkaProduceErrors(t *testing.T) {
 			})
 		}
 		t.Run(c.name+"/once", func(t *testing.T) {
+			Struck(t, kafka.Protocol, b.direct, c.name, "produce: not leader, once")
 			topic := b.topic(t, 1)
 			rule := kafkaError(t, "NOT_LEADER_OR_FOLLOWER", "topic", topic, "method", "Produce")
 			rule.Trigger = intercept.Trigger{Times: 1, Prob: 1}
@@ -66,6 +68,7 @@ func TestKafkaLost(t *testing.T) {
 	b := newKafkaBed(t)
 	for _, c := range kafkaClients(t) {
 		t.Run(c.name, func(t *testing.T) {
+			Struck(t, kafka.Protocol, b.direct, c.name, "produce: drop and duplicate")
 			topic := b.topic(t, 1)
 			b.arm(t, kafkaRule(t, intercept.Lose, "topic", topic, "key", "k1"), kafkaRule(t, intercept.Twice, "topic", topic, "key", "k3"))
 			told := c.produce(t, b.fronted, topic, 5, 2)
@@ -123,16 +126,19 @@ func TestKafkaPipeline(t *testing.T) {
 	for _, c := range kafkaClients(t) {
 		if c.pipeline != nil {
 			t.Run(c.name, func(t *testing.T) {
+				Struck(t, kafka.Protocol, b.direct, c.name, "idempotent, in flight: 30 % dropped, 10 % duplicated")
 				check(t, count, func(topic string) []string { return c.pipeline(t, b.fronted, topic, count) })
 			})
 		}
 	}
 	t.Run("transaction/Java client", func(t *testing.T) {
+		Struck(t, kafka.Protocol, b.direct, "Java client", "transaction, in flight: 30 % dropped, 10 % duplicated")
 		check(t, count, func(topic string) []string {
 			return java(t, "testdata/kafka/Client.java", "pipeline", b.fronted, topic, fmt.Sprint(count), "tx-"+topic)
 		})
 	})
 	t.Run("transaction/confluent-kafka", func(t *testing.T) {
+		Struck(t, kafka.Protocol, b.direct, "confluent-kafka", "transaction, in flight: 30 % dropped, 10 % duplicated")
 		check(t, count, func(topic string) []string {
 			return command(t, "/usr/bin/python3", "testdata/kafka/client.py", "pipeline", b.fronted, topic, fmt.Sprint(count), "tx-"+topic)
 		})
@@ -177,6 +183,7 @@ func TestKafkaDelivery(t *testing.T) {
 			{"the first", []int{2, 1}, []string{"k0", "k1"}, "k2=v2"},
 		} {
 			t.Run(c.name+"/"+f.name, func(t *testing.T) {
+				Struck(t, kafka.Protocol, b.direct, c.name, "fetch: drop "+f.name)
 				topic := b.topic(t, 1)
 				b.fill(t, topic, f.batches...)
 				for _, key := range f.lose {
@@ -199,6 +206,7 @@ func TestKafkaDelivery(t *testing.T) {
 				continue
 			}
 			t.Run(c.name+"/"+name, func(t *testing.T) {
+				Struck(t, kafka.Protocol, b.direct, c.name, "fetch: "+name)
 				topic := b.topic(t, 1)
 				b.fill(t, topic, 2, 2)
 				rule.Match = Match(t, kafka.Protocol, "topic", topic, "method", "Fetch")
@@ -223,6 +231,7 @@ func TestKafkaDelivery(t *testing.T) {
 // hang on them, and hears what comes later.
 func TestKafkaDeliveryTail(t *testing.T) {
 	b := newKafkaBed(t)
+	Struck(t, kafka.Protocol, b.direct, "franz-go", "fetch: drop the last of a topic")
 	topic := b.topic(t, 1)
 	b.fill(t, topic, 1, 2)
 	b.arm(t, kafkaRule(t, intercept.Lose, "topic", topic, "method", "Fetch", "key", "k1"), kafkaRule(t, intercept.Lose, "topic", topic, "method", "Fetch", "key", "k2"))
@@ -238,9 +247,31 @@ func TestKafkaDeliveryTail(t *testing.T) {
 	}
 }
 
+// TestKafkaReconnect: an idempotent producer of whose messages one was dropped
+// connects again, with a reset or by itself, and goes on with its numbers.
+func TestKafkaReconnect(t *testing.T) {
+	b := newKafkaBed(t)
+	Struck(t, kafka.Protocol, b.direct, "franz-go", "idempotent: drop, then reset and reconnect")
+	topic := b.topic(t, 1)
+	reset := kafkaRule(t, intercept.Reset, "topic", topic, "method", "Produce", "key", "k3")
+	reset.Trigger = intercept.Trigger{Times: 1, Prob: 1}
+	b.arm(t, kafkaRule(t, intercept.Lose, "topic", topic, "method", "Produce", "key", "k1"), reset)
+	c := franz(t, b.fronted, kgo.RecordRetries(10))
+	for i := range 6 {
+		if err := c.ProduceSync(t.Context(), batchOf(topic, i, i+1)...).FirstErr(); err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+	}
+	if got, want := values(b.stored(t, topic, false)), "k0=v0 k2=v2 k3=v3 k4=v4 k5=v5"; got != want {
+		t.Errorf("stored %q, want %q", got, want)
+	}
+	b.log.Wait(t, "reset", func(ev *intercept.Event) bool { return ev.Key == topic && ev.Outcome == intercept.WasReset })
+}
+
 // TestKafkaPart faults one topic of a request that has two.
 func TestKafkaPart(t *testing.T) {
 	b := newKafkaBed(t)
+	Struck(t, kafka.Protocol, b.direct, "franz-go", "one topic and partition of a request")
 	good, bad, gone := b.topic(t, 1), b.topic(t, 2), b.topic(t, 1)
 	b.arm(t, kafkaError(t, "TOPIC_AUTHORIZATION_FAILED", "topic", bad, "partition", "1"), kafkaRule(t, intercept.Lose, "topic", gone))
 	for _, idempotent := range []bool{true, false} {
@@ -270,6 +301,7 @@ func TestKafkaPart(t *testing.T) {
 // error closes the connection, as a broker does.
 func TestKafkaUnheard(t *testing.T) {
 	b := newKafkaBed(t)
+	Struck(t, kafka.Protocol, b.direct, "franz-go", "acks 0: drop and error")
 	topic := b.topic(t, 1)
 	b.arm(t, kafkaRule(t, intercept.Lose, "topic", topic, "key", "k1"), kafkaError(t, "NOT_LEADER_OR_FOLLOWER", "topic", topic, "key", "k3"))
 	c := franz(t, b.fronted, kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite())
@@ -278,10 +310,13 @@ func TestKafkaUnheard(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.log.Wait(t, "for the message", func(ev *intercept.Event) bool { return ev.Key == topic && ev.Text == fmt.Sprint("k", i) })
+		if i == 3 { // until the client notices, what it writes is lost, and nobody says so
+			b.untilHeard(t, c, topic)
+		}
 	}
 	want := "k0=v0 k2=v2 k4=v4 k5=v5" // in any order: k3 made the client connect anew
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		got := strings.Fields(values(b.stored(t, topic, false)))
+		got := slices.DeleteFunc(strings.Fields(values(b.stored(t, topic, false))), func(s string) bool { return s == "again=" })
 		if slices.Sort(got); strings.Join(got, " ") == want {
 			return
 		}
@@ -289,6 +324,20 @@ func TestKafkaUnheard(t *testing.T) {
 			t.Fatalf("stored %q, want %q", got, want)
 		}
 	}
+}
+
+// untilHeard sends messages "again" until the broker gets one.
+func (b *kafkaBed) untilHeard(t *testing.T, c *kgo.Client, topic string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if err := c.ProduceSync(t.Context(), rec(topic, "again", "")).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(b.log.Events(), func(ev intercept.Event) bool { return ev.Key == topic && ev.Text == "again" }) {
+			return
+		}
+	}
+	t.Fatal("the client does not connect again")
 }
 
 // TestKafkaRequests faults requests that hold no messages.
@@ -306,6 +355,7 @@ func TestKafkaRequests(t *testing.T) {
 		{"ListOffsets", "TOPIC_AUTHORIZATION_FAILED", "consume", "failed TopicAuthorizationException"},
 	} {
 		t.Run(c.method, func(t *testing.T) {
+			Struck(t, kafka.Protocol, b.direct, "Java client", c.method+": error "+c.code)
 			b.arm(t, kafkaError(t, c.code, "method", c.method))
 			if got := java(t, "testdata/kafka/Client.java", c.mode, b.fronted, topic, "2"); got[0] != c.want {
 				t.Errorf("the client reports %q, want %q", got, c.want)
@@ -314,6 +364,7 @@ func TestKafkaRequests(t *testing.T) {
 	}
 	for _, method := range []string{"SyncGroup", "OffsetCommit", "ConsumerGroupHeartbeat"} {
 		t.Run(method+" once", func(t *testing.T) {
+			Struck(t, kafka.Protocol, b.direct, "Java client", method+": error, once")
 			topic := b.topic(t, 2)
 			b.fill(t, topic, 2)
 			code := "COORDINATOR_NOT_AVAILABLE"
@@ -336,6 +387,7 @@ func TestKafkaRequests(t *testing.T) {
 		})
 	}
 	t.Run("drop", func(t *testing.T) {
+		Struck(t, kafka.Protocol, b.direct, "franz-go", "ListGroups: drop")
 		b.arm(t, kafkaRule(t, intercept.Lose, "method", "ListGroups"))
 		c := franz(t, b.fronted, kgo.RequestRetries(0))
 		if _, err := kmsg.NewPtrListGroupsRequest().RequestWith(t.Context(), c); err == nil {
@@ -344,6 +396,7 @@ func TestKafkaRequests(t *testing.T) {
 		b.log.Wait(t, "dropped", func(ev *intercept.Event) bool { return ev.Op == "ListGroups" && ev.Outcome == intercept.Dropped })
 	})
 	t.Run("after", func(t *testing.T) {
+		Struck(t, kafka.Protocol, b.direct, "franz-go", "CreateTopics: error after")
 		rule := kafkaError(t, "TOPIC_ALREADY_EXISTS", "method", "CreateTopics")
 		rule.Fault.When = intercept.After
 		b.arm(t, rule)
@@ -371,6 +424,7 @@ func TestKafkaAfter(t *testing.T) {
 		{"delay", intercept.Rule{Fault: intercept.Fault{Delay: time.Millisecond}}, intercept.Answered, false},
 	} {
 		t.Run(f.name, func(t *testing.T) {
+			Struck(t, kafka.Protocol, b.direct, "franz-go", "produce: "+f.name+" after")
 			topic := b.topic(t, 1)
 			f.rule.Match = Match(t, kafka.Protocol, "topic", topic)
 			f.rule.Fault.When = intercept.After

@@ -166,6 +166,7 @@ func batchOf(topic string, from, to int) (out []*kgo.Record) {
 
 func TestKafkaDrop(t *testing.T) {
 	b := newKafkaBed(t)
+	Struck(t, kafka.Protocol, b.direct, "franz-go", "drop and duplicate in plain, gzip, snappy, lz4 and zstd batches")
 	for _, codec := range []struct {
 		name string
 		kgo.CompressionCodec
@@ -199,6 +200,7 @@ func TestKafkaTransparent(t *testing.T) {
 	b.arm(t, never(t, kafka.Protocol, "topic"), never(t, kafka.Protocol, "method"), never(t, kafka.Protocol, "key"))
 	for _, c := range kafkaClients(t) {
 		t.Run(c.name, func(t *testing.T) {
+			Compared(t, kafka.Protocol, b.direct, c.name, c.features...)
 			topics := []string{b.topic(t, 2), b.topic(t, 2)}
 			straight, through := c.work(t, b.direct, topics[0]), c.work(t, b.fronted, topics[1])
 			for i := range straight {

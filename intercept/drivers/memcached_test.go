@@ -28,6 +28,7 @@ func TestMemcachedUntouched(t *testing.T) {
 		"gomemcache": goMemcachedWork, "memjs": memjsWork, "libmemcached": libmemcachedWork, "raw text": rawMemcachedText, "raw binary": rawMemcachedBinary,
 	} {
 		t.Run(name, func(t *testing.T) {
+			Compared(t, memcached.Protocol, server, name, memcachedFeatures[name]...)
 			direct := work(t, server)
 			addr, log := Front(t, memcached.Protocol, server, never(t, memcached.Protocol, "key"))
 			equalLines(t, direct, work(t, addr))
@@ -41,6 +42,14 @@ func TestMemcachedUntouched(t *testing.T) {
 			}
 		})
 	}
+}
+
+var memcachedFeatures = map[string][]string{
+	"gomemcache":   {"text: commands of every kind, errors", "a multi-get of 300 keys", "values of 900 KB, too large ones", "gat, touch, cas"},
+	"memjs":        {"binary: commands of every kind, errors", "values of 900 KB, too large ones", "stats"},
+	"libmemcached": {"text and binary tools", "load: get, set, mget", "stats, dump"},
+	"raw text":     {"every text command in one pipeline", "meta commands, quiet ones", "noreply", "nonsense"},
+	"raw binary":   {"quiet commands and errors in one pipeline"},
 }
 
 func goMemcached(t testing.TB, addr string) *memcache.Client {
@@ -312,6 +321,7 @@ func TestMemcachedFaults(t *testing.T) {
 				}
 			}
 			direct.Delete("new")
+			Struck(t, memcached.Protocol, server, "gomemcache", tt.name)
 			rule := memcachedRule(t, tt.fault, tt.match...)
 			rule.Trigger = intercept.Trigger{Times: 1, Prob: 1}
 			addr, log := Front(t, memcached.Protocol, server, rule)
@@ -347,6 +357,7 @@ func TestMemjsFaults(t *testing.T) {
 		memcachedRule(t, memcachedError("out of memory"), "command", "set"),
 		memcachedRule(t, memcachedValue("made up"), "key", "made-up"),
 		memcachedRule(t, memcachedValue(nil), "key", "missed"))
+	Struck(t, memcached.Protocol, server, "memjs", "temporary failure", "out of memory", "made up", "missed", "the server's own error beside them")
 	saw := memjs(t, addr, "faults")
 	want := []string{"MemJS GET: Temporary failure", "MemJS SET: Out of memory", `"made up"`, `"value":null`, "non-numeric", `"true"`}
 	for i, w := range want {
@@ -389,6 +400,7 @@ func TestMemcachedQuietFaults(t *testing.T) {
 				`"\x81\n\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x04" "\x81\n\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x05"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			Struck(t, memcached.Protocol, server, "raw", "among quiet commands: "+tt.name)
 			addr, _ := Front(t, memcached.Protocol, server, memcachedRule(t, tt.fault, tt.match...))
 			last := tt.want[len(tt.want)-6:]
 			if tt.name == "binary" {
@@ -404,6 +416,7 @@ func TestMemcachedQuietFaults(t *testing.T) {
 		})
 	}
 	t.Run("dropped", func(t *testing.T) {
+		Struck(t, memcached.Protocol, server, "raw", "among quiet commands: dropped")
 		addr, _ := Front(t, memcached.Protocol, server, memcachedRule(t, intercept.Fault{Do: intercept.Close}, "key", "c"))
 		c, err := net.Dial("tcp", addr)
 		if err != nil {

@@ -105,6 +105,7 @@ func TestGoMongoFaults(t *testing.T) {
 	direct := goMongo(t, server).Database("work").Collection("things")
 	for _, c := range goMongoFaults {
 		t.Run(c.name, func(t *testing.T) {
+			Struck(t, mongodb.Protocol, server, "mongo-driver (Go)", c.name)
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			if err := direct.Drop(ctx); err != nil {
@@ -151,6 +152,7 @@ func TestGoMongoFaults(t *testing.T) {
 func TestGoMongoRetries(t *testing.T) {
 	server := MongoDB(t)
 	for _, message := range []string{"not primary", "primary stepped down", "interrupted at shutdown"} {
+		Struck(t, mongodb.Protocol, server, "mongo-driver (Go)", "a write repeated after: "+message)
 		addr, log := Front(t, mongodb.Protocol, server, intercept.Rule{Match: Match(t, mongodb.Protocol, "method", "insert"),
 			Trigger: intercept.Trigger{Prob: 1, Times: 1}, Fault: mongoFault(message, "")})
 		c := goMongo(t, addr, options.Client().SetRetryWrites(true)).Database("work").Collection("retried")
@@ -184,6 +186,7 @@ func TestGoMongoTransactions(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
+			Struck(t, mongodb.Protocol, server, "mongo-driver (Go)", "transaction: "+c.name)
 			direct := goMongo(t, server).Database("work")
 			before := mongoEnds(t, direct)
 			addr, log := Front(t, mongodb.Protocol, server, c.rule)
@@ -264,7 +267,9 @@ var mongoFaultNames = []string{"primary", "conflict", "duplicate", "slow", "conc
 
 func TestNodeMongoFaults(t *testing.T) {
 	modules := npm(t, "mongodb", "mongodb")
-	addr, _ := Front(t, mongodb.Protocol, MongoDB(t), mongoFaultRules(t)...)
+	server := MongoDB(t)
+	Struck(t, mongodb.Protocol, server, "mongodb (Node)", mongoFaultNames[:7]...)
+	addr, _ := Front(t, mongodb.Protocol, server, mongoFaultRules(t)...)
 	got := node(t, modules, nodeMongoFaults, append([]string{addr}, mongoFaultNames...)...)
 	equalLines(t, []string{
 		"primary MongoServerError 10107 NotWritablePrimary  not primary",
@@ -284,7 +289,9 @@ func TestPythonMongoFaults(t *testing.T) {
 	if exec.Command(python, "-c", "import pymongo").Run() != nil {
 		t.Skip("needs pymongo: apt-get install -y --no-install-recommends python3-pymongo")
 	}
-	addr, _ := Front(t, mongodb.Protocol, MongoDB(t), mongoFaultRules(t)...)
+	server := MongoDB(t)
+	Struck(t, mongodb.Protocol, server, "pymongo", mongoFaultNames[:7]...)
+	addr, _ := Front(t, mongodb.Protocol, server, mongoFaultRules(t)...)
 	out, err := exec.CommandContext(t.Context(), python, append([]string{"-W", "ignore", "-c", pythonMongoFaults, addr}, mongoFaultNames...)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("python3: %v\n%s", err, tail(out))

@@ -124,9 +124,10 @@ func goMongoWork(t testing.TB, c *mongo.Client) (saw []string) {
 	return saw
 }
 
-func quietMongo(t *testing.T, run func(addr string) []string) {
+func quietMongo(t *testing.T, client string, run func(addr string) []string) {
 	t.Helper()
 	server := MongoDB(t)
+	Compared(t, mongodb.Protocol, server, client, "insert, update, delete, findAndModify", "batches of 2,500", "cursors", "sessions, transactions", "errors")
 	want := run(server)
 	addr, log := Front(t, mongodb.Protocol, server, never(t, mongodb.Protocol, "collection"))
 	equalLines(t, want, run(addr))
@@ -139,7 +140,7 @@ func quietMongo(t *testing.T, run func(addr string) []string) {
 }
 
 func TestGoMongoUntouched(t *testing.T) {
-	quietMongo(t, func(addr string) []string { return goMongoWork(t, goMongo(t, addr)) })
+	quietMongo(t, "mongo-driver (Go)", func(addr string) []string { return goMongoWork(t, goMongo(t, addr)) })
 }
 
 const nodeMongo = `
@@ -170,7 +171,7 @@ const tell = async (what, p) => { try { say(what, await p); } catch (e) { say(wh
 
 func TestNodeMongoUntouched(t *testing.T) {
 	modules := npm(t, "mongodb", "mongodb")
-	quietMongo(t, func(addr string) []string { return node(t, modules, nodeMongo, addr) })
+	quietMongo(t, "mongodb (Node)", func(addr string) []string { return node(t, modules, nodeMongo, addr) })
 }
 
 const pythonMongo = `
@@ -210,5 +211,5 @@ func pymongo(t testing.TB, addr string) []string {
 }
 
 func TestPythonMongoUntouched(t *testing.T) {
-	quietMongo(t, func(addr string) []string { return pymongo(t, addr) })
+	quietMongo(t, "pymongo", func(addr string) []string { return pymongo(t, addr) })
 }

@@ -194,6 +194,16 @@ func mysqlJDBC(t testing.TB, addr, task, options string) []string {
 		"-cp", jar, "testdata/mysql/Client.java", task, url)
 }
 
+// mysqlConnectorJ runs a task of MySQL's client for the JVM.
+func mysqlConnectorJ(t testing.TB, addr, task, options string) []string {
+	t.Helper()
+	cached(t, "jvm/complete", ".ci/deps.d/jvm.sh")
+	jars := filepath.Join(cached(t, "jvm/lib", ".ci/deps.d/jvm.sh"), "*")
+	url := fmt.Sprintf("jdbc:mysql://%s/%s?user=%s&password=%s&allowMultiQueries=true&allowPublicKeyRetrieval=true&useSSL=false%s", addr, MySQLDatabase, MySQLUser, MySQLPassword, options)
+	return command(t, lookPath(t, "java", "default-jdk-headless"), "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+		"-cp", jars, "testdata/mysql/Client.java", task, url)
+}
+
 // mysqlCLI runs a MariaDB command-line tool and returns what it printed, and
 // how it ended.
 func mysqlCLI(t testing.TB, addr, stdin, tool string, args ...string) []string {

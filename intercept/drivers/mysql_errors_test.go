@@ -60,6 +60,9 @@ func TestMySQLErrors(t *testing.T) {
 			}},
 		} {
 			t.Run(c.name, func(t *testing.T) {
+				for _, f := range mysqlFunctions {
+					Struck(t, mysql.Protocol, server, c.name, fmt.Sprintf("%d/%s, before and after", f.errno, f.state))
+				}
 				direct := c.run(server)
 				for _, rules := range [][]intercept.Rule{before, late} {
 					addr, log := Front(t, mysql.Protocol, server, rules...)
@@ -90,6 +93,7 @@ func TestMySQLEnds(t *testing.T) {
 		"pymysql": {pymysql(t, addr, "gone,dropped,stopped"), [3]string{"OperationalError (2013,", "OperationalError (2013,", "OperationalError (1053,"}},
 		"jdbc":    {mysqlJDBC(t, addr, "gone,dropped,stopped", ""), [3]string{"SQLNonTransientConnectionException", "SQLNonTransientConnectionException", "SQLNonTransientConnectionException 1053 08S01"}},
 	} {
+		Struck(t, mysql.Protocol, server, name, "gone away", "dropped", "server shutdown")
 		each := len(c.saw) / 3
 		for i, want := range c.want {
 			if !strings.Contains(c.saw[i*each], want) || each < 2 {

@@ -91,7 +91,10 @@ func TestMySQLFaults(t *testing.T) {
 				"truncated": mysqlTruncated, "several results": mysqlSeveral, "prepared before the rule is armed": mysqlPrepared,
 				"long statements": mysqlLong, "LOAD DATA LOCAL": mysqlLoad,
 			} {
-				t.Run(strings.Trim(options, "&")+"/"+name, func(t *testing.T) { test(t, server, options) })
+				t.Run(strings.Trim(options, "&")+"/"+name, func(t *testing.T) {
+					Struck(t, mysql.Protocol, server, strings.TrimSpace("go "+strings.Trim(options, "&")), name)
+					test(t, server, options)
+				})
 			}
 		}
 	})

@@ -173,6 +173,7 @@ func mysqlRaw(t *testing.T, addr string) (saw []string) {
 // TestMySQLReplication: a stream that is not followed, from its start.
 func TestMySQLReplication(t *testing.T) {
 	server := MariaDB(t, "--log-bin=log", "--server-id=1")
+	Compared(t, mysql.Protocol, server, "raw", "replication")
 	stream := func(addr string) string {
 		m := newRawMySQL(t, addr, 0)
 		if answer := m.ask("\x15\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"); len(answer) == 0 || answer[4] != 0 {

@@ -19,7 +19,7 @@ func eachMySQL(t *testing.T, do func(t *testing.T, server string)) {
 }
 
 // mysqlClients do a bit of everything and tell what they saw. MySQL's own
-// client, "mysql …", knows no way to log in to MariaDB.
+// clients, "mysql …", know no way to log in to MariaDB, or refuse it.
 var mysqlClients = []struct {
 	name string
 	work func(t *testing.T, addr string) []string
@@ -35,6 +35,10 @@ var mysqlClients = []struct {
 	}},
 	{"jdbc compressed", func(t *testing.T, addr string) []string {
 		return mysqlJDBC(t, addr, "work", "&useCompression=true&useBatchMultiSend=false")
+	}},
+	{"mysql connector/j", func(t *testing.T, addr string) []string { return mysqlConnectorJ(t, addr, "work", "") }},
+	{"mysql connector/j prepared", func(t *testing.T, addr string) []string {
+		return mysqlConnectorJ(t, addr, "work", "&useServerPrepStmts=true&useCursorFetch=true")
 	}},
 	{"cli", func(t *testing.T, addr string) []string { return mysqlCLIWork(t, addr) }},
 	{"cli compressed", func(t *testing.T, addr string) []string { return mysqlCLIWork(t, addr, "--compress") }},
@@ -56,6 +60,7 @@ func TestMySQLUntouched(t *testing.T) {
 				continue
 			}
 			t.Run(c.name, func(t *testing.T) {
+				Compared(t, mysql.Protocol, server, c.name, mysqlFeatures(c.name)...)
 				direct := c.work(t, server)
 				addr, log := Front(t, mysql.Protocol, server, never(t, mysql.Protocol, "query"))
 				equalLines(t, direct, c.work(t, addr))
@@ -73,12 +78,31 @@ func TestMySQLUntouched(t *testing.T) {
 		}
 		for _, mode := range []string{"auto", "disable"} {
 			t.Run("sysbench ps-mode="+mode, func(t *testing.T) {
+				Compared(t, mysql.Protocol, server, "sysbench", "load without an error, ps-mode="+mode)
 				addr, log := Front(t, mysql.Protocol, server, never(t, mysql.Protocol, "query"))
 				sysbench(t, addr, mode)
 				mysqlCalm(t, nil, log)
 			})
 		}
 	})
+}
+
+// mysqlFeatures names what the work of a client makes use of.
+func mysqlFeatures(client string) []string {
+	switch client {
+	case "raw":
+		return []string{"CLIENT_DEPRECATE_EOF on and off", "optional metadata, query attributes", "COM_STMT_SEND_LONG_DATA, COM_STMT_CLOSE, COM_STMT_RESET, cursors", "COM_STATISTICS and others"}
+	case "dump":
+		return []string{"mysqldump and a load of what it made"}
+	}
+	features := []string{"queries, errors", "several statements, several results", "transactions", "an empty first column"}
+	if !strings.HasPrefix(client, "mysql ") {
+		features = append(features, "LOCAL INFILE")
+	}
+	if strings.HasPrefix(client, "go") {
+		features = append(features, "packets above 16 MB")
+	}
+	return append(features, "prepared statements")
 }
 
 // mysqlCalm checks that a client went through the edge, which had nothing to say.
@@ -112,6 +136,8 @@ func TestMySQLOverTLS(t *testing.T) {
 		Protocol: mysql.Protocol, TLSConfig: &proxy.TLS{CA: ca},
 		Dial: func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", server) },
 	}, mysqlRule(t, "SELECT 'broken'", mysqlError("disk full", "")))
+	Compared(t, mysql.Protocol, server, "go", "TLS, in-band", "TLS, in-band, compressed")
+	Struck(t, mysql.Protocol, server, "go", "error below TLS")
 	const options = "&tls=skip-verify"
 	equalLines(t, goMySQLWork(t, server, options), goMySQLWork(t, addr, options))
 	equalLines(t, goMySQLWork(t, server, options+"&compress=true"), goMySQLWork(t, addr, options+"&compress=true"))

@@ -250,6 +250,7 @@ func TestGoNATSFaults(t *testing.T) {
 	for _, c := range goNATSFaults {
 		t.Run(c.name, func(t *testing.T) {
 			addr, log := Front(t, nats.Protocol, server, intercept.Rule{Match: Match(t, nats.Protocol, c.match...), Fault: c.fault})
+			Struck(t, nats.Protocol, server, "nats.go", c.name)
 			b := newNATSBed(t, server, addr)
 			got := c.do(b)
 			if err, ok := got.(error); ok && errors.Is(err, c.want.(error)) {
@@ -277,6 +278,7 @@ func TestNATSRealErrors(t *testing.T) {
 	server := NATS(t)
 	addr, _ := Front(t, nats.Protocol, server, intercept.Rule{Match: Match(t, nats.Protocol, "topic", "f.full"), Fault: natsError("", "10077")},
 		intercept.Rule{Match: Match(t, nats.Protocol, "topic", "f.none"), Fault: natsError("", "")})
+	Struck(t, nats.Protocol, server, "nats.go", "against the server's own: stream full, no stream")
 	js, _ := jetstream.New(goNATS(t, server))
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "F", Subjects: []string{"f.full"}, MaxMsgs: 1, Discard: jetstream.DiscardNew}); err != nil {
 		t.Fatal(err)

@@ -58,6 +58,7 @@ func natsNode(t testing.TB, modules, addr, name string) []string {
 func TestNodeNATSUntouched(t *testing.T) {
 	modules := npm(t, "nats", "nats")
 	EachNATS(t, func(t *testing.T, server string) {
+		Compared(t, nats.Protocol, server, "nats (Node)", "publish, subscribe, headers, payloads of 900 KB", "300 requests at once, no responders", "JetStream: publish, next, errors")
 		addr, log := Front(t, nats.Protocol, server, never(t, nats.Protocol, "topic"))
 		equalLines(t, natsNode(t, modules, server, "DIRECT"), natsNode(t, modules, addr, "ARMED"))
 		if notes := log.Notes(); len(notes) > 0 {
@@ -69,21 +70,23 @@ func TestNodeNATSUntouched(t *testing.T) {
 func TestNodeNATSFaults(t *testing.T) {
 	modules := npm(t, "nats", "nats")
 	for _, c := range []struct {
-		topic string
-		fault intercept.Fault
-		want  string // a line of what it prints begins with this
+		topic, name string
+		fault       intercept.Fault
+		want        string // a line of what it prints begins with this
 	}{
-		{"n2.echo", natsError("", ""), `["request","NatsError","503"`},
-		{"n2.echo", after(natsError("", "")), `["request","NatsError","503"`},
-		{"n.a", natsError("", ""), `["status","error","PERMISSIONS_VIOLATION"]`},
-		{"n2.echo", intercept.Fault{Do: intercept.Lose}, `["request","NatsError","TIMEOUT"`},
-		{"NAME.a", natsError("disk full", ""), `["publish","NatsError","500","disk full",{"code":500,"err_code":10047,"description":"disk full"}]`},
-		{"NAME.a", natsError("", "10076"), `["publish","NatsError","503","503",{"code":503,"err_code":10076,"description":"jetstream not enabled"}]`},
-		{"n2.echo", natsError("", "AUTHORIZATION_VIOLATION"), `["status","error","AUTHORIZATION_VIOLATION"]`},
-		{"n.d", intercept.Fault{Do: intercept.Twice}, `["n.d",900000,null]`},
+		{"n2.echo", "error", natsError("", ""), `["request","NatsError","503"`},
+		{"n2.echo", "error after", after(natsError("", "")), `["request","NatsError","503"`},
+		{"n.a", "error", natsError("", ""), `["status","error","PERMISSIONS_VIOLATION"]`},
+		{"n2.echo", "drop", intercept.Fault{Do: intercept.Lose}, `["request","NatsError","TIMEOUT"`},
+		{"NAME.a", "JetStream: disk full", natsError("disk full", ""), `["publish","NatsError","500","disk full",{"code":500,"err_code":10047,"description":"disk full"}]`},
+		{"NAME.a", "JetStream: not enabled", natsError("", "10076"), `["publish","NatsError","503","503",{"code":503,"err_code":10076,"description":"jetstream not enabled"}]`},
+		{"n2.echo", "authorization violation", natsError("", "AUTHORIZATION_VIOLATION"), `["status","error","AUTHORIZATION_VIOLATION"]`},
+		{"n.d", "duplicate", intercept.Fault{Do: intercept.Twice}, `["n.d",900000,null]`},
 	} {
-		t.Run(c.topic+" "+c.want, func(t *testing.T) {
-			addr, _ := Front(t, nats.Protocol, NATS(t), intercept.Rule{Match: Match(t, nats.Protocol, "topic", c.topic, "method", "PUB"), Fault: c.fault})
+		t.Run(c.topic+" "+c.name, func(t *testing.T) {
+			server := NATS(t)
+			Struck(t, nats.Protocol, server, "nats (Node)", c.topic+": "+c.name)
+			addr, _ := Front(t, nats.Protocol, server, intercept.Rule{Match: Match(t, nats.Protocol, "topic", c.topic, "method", "PUB"), Fault: c.fault})
 			got := natsNode(t, modules, addr, "NAME")
 			if !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, c.want) }) {
 				t.Errorf("no line %s in\n%.3000s", c.want, strings.Join(got, "\n"))

@@ -224,6 +224,7 @@ func goNATSStream(t testing.TB, nc *gonats.Conn, name string) (saw []string) {
 
 func TestGoNATSUntouched(t *testing.T) {
 	EachNATS(t, func(t *testing.T, server string) {
+		Compared(t, nats.Protocol, server, "nats.go", "publish, subscribe, headers, payloads of 900 KB", "verbose mode", "a queue group", "200 requests at once, no responders", "JetStream: publish, fetch, consume, errors", "key-value store")
 		addr, log := Front(t, nats.Protocol, server, never(t, nats.Protocol, "topic"))
 		for _, verbose := range []bool{false, true} {
 			option := func(o *gonats.Options) error { o.Verbose = verbose; return nil }
@@ -241,7 +242,9 @@ func TestGoNATSUntouched(t *testing.T) {
 
 // TestNATSIdle lets the server's PING and the client's pass both ways.
 func TestNATSIdle(t *testing.T) {
-	addr, _ := Front(t, nats.Protocol, NATS(t), never(t, nats.Protocol, "topic"))
+	server := NATS(t)
+	Compared(t, nats.Protocol, server, "nats.go", "PING and PONG while idle")
+	addr, _ := Front(t, nats.Protocol, server, never(t, nats.Protocol, "topic"))
 	nc := goNATS(t, addr, gonats.PingInterval(20*time.Millisecond), gonats.MaxPingsOutstanding(2))
 	time.Sleep(300 * time.Millisecond)
 	if !nc.IsConnected() {
@@ -252,6 +255,7 @@ func TestNATSIdle(t *testing.T) {
 // TestNATSRefused compares how a client is refused.
 func TestNATSRefused(t *testing.T) {
 	server := NATS(t, "--user", "u", "--pass", "p")
+	Compared(t, nats.Protocol, server, "nats.go", "wrong password")
 	addr, _ := Front(t, nats.Protocol, server, never(t, nats.Protocol, "topic"))
 	for _, at := range []string{server, addr} {
 		if _, err := gonats.Connect("nats://wrong:password@"+at, gonats.NoReconnect()); !errors.Is(err, gonats.ErrAuthorization) {

@@ -7,7 +7,9 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -30,7 +32,7 @@ func selfSigned(t testing.TB, dir string) (cert, key string) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "faultbox tests"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Now().Add(time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
@@ -62,6 +64,8 @@ func TestNATSOverTLS(t *testing.T) {
 		Protocol: nats.Protocol, TLSConfig: &proxy.TLS{CA: ca},
 		Dial: func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", server) },
 	}, intercept.Rule{Match: Match(t, nats.Protocol, "topic", "svc.broken"), Fault: natsError("", "")})
+	Compared(t, nats.Protocol, server, "nats.go", "TLS, in-band")
+	Struck(t, nats.Protocol, server, "nats.go", "error below TLS")
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca.PEM())
 	through := goNATS(t, addr, gonats.Secure(&tls.Config{RootCAs: roots}))
@@ -72,6 +76,36 @@ func TestNATSOverTLS(t *testing.T) {
 	text, _ := os.ReadFile(cert)
 	own.AppendCertsFromPEM(text)
 	equalLines(t, goNATSCore(t, goNATS(t, server, gonats.Secure(&tls.Config{RootCAs: own}))), goNATSCore(t, through))
+	if notes := log.Notes(); len(notes) > 0 {
+		t.Errorf("notes: %q", notes)
+	}
+}
+
+// TestNATSHandshakeFirst: TLS begins with the first byte, and the INFO within
+// still says that it is required.
+func TestNATSHandshakeFirst(t *testing.T) {
+	dir := folder(t, "")
+	cert, key := selfSigned(t, dir)
+	conf := filepath.Join(dir, "nats.conf")
+	text := fmt.Sprintf("tls { cert_file: %q, key_file: %q, handshake_first: true }", cert, key)
+	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	server := startNATS(t, cached(t, "bin/nats-server", ".ci/deps.d/nats.sh"), "-c", conf)
+	Compared(t, nats.Protocol, server, "nats.go", "TLS, handshake first")
+	Struck(t, nats.Protocol, server, "nats.go", "error below TLS, handshake first")
+	addr, log, roots := overTLS(t, nats.Protocol, server, intercept.Rule{Match: Match(t, nats.Protocol, "topic", "svc.broken"), Fault: natsError("", "")})
+	connect := func(addr string, roots *x509.CertPool) *gonats.Conn {
+		return goNATS(t, addr, gonats.Secure(&tls.Config{RootCAs: roots}), gonats.TLSHandshakeFirst())
+	}
+	through := connect(addr, roots)
+	if _, err := through.Request("svc.broken", nil, 10*time.Second); err != gonats.ErrNoResponders {
+		t.Errorf("the client saw %v", err)
+	}
+	own := x509.NewCertPool()
+	pemText, _ := os.ReadFile(cert)
+	own.AppendCertsFromPEM(pemText)
+	equalLines(t, goNATSCore(t, connect(server, own)), goNATSCore(t, through))
 	if notes := log.Notes(); len(notes) > 0 {
 		t.Errorf("notes: %q", notes)
 	}

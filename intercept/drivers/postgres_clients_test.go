@@ -174,7 +174,7 @@ func cancelled(ctx context.Context, c *pgx.Conn, out *transcript) {
 
 func pqOpen(t *testing.T, addr string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("postgres", strings.Replace(pgURL(addr), "prefer", "disable", 1))
+	db, err := sql.Open("postgres", pgPlainURL(addr))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,8 +102,9 @@ var once = intercept.Trigger{Times: 1}
 
 // TestPostgresFaults strikes in every mode in which a client can send a
 // statement, and asks the database directly what came of it.
-func TestPostgresFaults(t *testing.T) {
-	server := Postgres(t)
+func TestPostgresFaults(t *testing.T) { EachPostgres(t, postgresFaults) }
+
+func postgresFaults(t *testing.T, server string) {
 	for _, mode := range pgxModes {
 		t.Run(mode.String(), func(t *testing.T) {
 			for name, test := range map[string]func(*testing.T, string, pgx.QueryExecMode){
@@ -125,7 +126,10 @@ func TestPostgresFaults(t *testing.T) {
 				"prepared before the rule is armed": pgPrepared,
 				"long statement":                    pgLong,
 			} {
-				t.Run(name, func(t *testing.T) { test(t, server, mode) })
+				t.Run(name, func(t *testing.T) {
+					Struck(t, postgres.Protocol, server, "pgx, "+mode.String(), name)
+					test(t, server, mode)
+				})
 			}
 		})
 	}

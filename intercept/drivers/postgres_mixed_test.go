@@ -10,16 +10,25 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"faultbox/intercept"
+	"faultbox/protocols/postgres"
 )
 
 // TestPostgresFaultsElsewhere strikes other clients than pgx, pipelines and COPY.
 func TestPostgresFaultsElsewhere(t *testing.T) {
 	server := Postgres(t)
-	t.Run("lib-pq", func(t *testing.T) { pqFaults(t, server) })
-	t.Run("psql", func(t *testing.T) { psqlFaults(t, server) })
-	t.Run("pipeline", func(t *testing.T) { pipelineFault(t, server) })
-	t.Run("unique", func(t *testing.T) { uniqueTwice(t, server) })
-	t.Run("copy", func(t *testing.T) { copyFaults(t, server) })
+	for _, c := range []struct {
+		client, fault string
+		test          func(*testing.T, string)
+	}{
+		{"lib/pq", "error in a transaction", pqFaults}, {"psql", "error in a query of several statements", psqlFaults}, {"pgx, pipeline", "error in the second of three groups", pipelineFault},
+		{"pgx, simple protocol and cached statements", "twice, against a unique index", uniqueTwice}, {"pgx", "COPY in: error before and after, lost", copyFaults},
+	} {
+		t.Run(c.client+"/"+c.fault, func(t *testing.T) {
+			Struck(t, postgres.Protocol, server, c.client, c.fault)
+			c.test(t, server)
+		})
+	}
+	t.Run("errors", func(t *testing.T) { pgErrors(t, server) })
 }
 
 // uniqueTwice: what is refused the second time, the client hears as refused. A

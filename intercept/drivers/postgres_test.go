@@ -19,25 +19,44 @@ import (
 
 // TestPostgresTransparent compares what clients see through an edge with a rule
 // that never matches with what they see directly.
-func TestPostgresTransparent(t *testing.T) {
-	server := Postgres(t, "wal_level=logical")
-	for name, client := range map[string]func(*testing.T, string) string{
-		"lib-pq":   pqSession,
-		"psql":     psqlSession,
-		"psycopg2": psycopgSession,
-		"pg_dump":  dumpSession,
+func TestPostgresTransparent(t *testing.T) { EachPostgres(t, postgresTransparent, "wal_level=logical") }
+
+func postgresTransparent(t *testing.T, server string) {
+	for name, client := range map[string]struct {
+		session  func(*testing.T, string) string
+		features []string
+	}{
+		"lib/pq":   {pqSession, []string{"simple and extended queries", "transactions", "COPY in", "errors"}},
+		"psql":     {psqlSession, []string{"several statements in a query", "COPY in and out", "LISTEN/NOTIFY", "notices", "errors, in full", "reconnect"}},
+		"psycopg2": {psycopgSession, []string{"simple queries", "transactions", "COPY in and out", "named cursors", "errors"}},
+		"pg_dump":  {dumpSession, []string{"COPY out, catalogs"}},
+		"JDBC":     {func(t *testing.T, addr string) string { return strings.Join(pgJDBC(t, addr, "work", ""), "\n") }, pgJDBCFeatures},
+		"JDBC, simple": {func(t *testing.T, addr string) string {
+			return strings.Join(pgJDBC(t, addr, "work", "&preferQueryMode=simple"), "\n")
+		}, pgJDBCFeatures},
+		"node-postgres": {func(t *testing.T, addr string) string { return strings.Join(nodePg(t, pgPlainURL(addr), "work"), "\n") }, nodePgFeatures},
 	} {
-		t.Run(name, func(t *testing.T) { sameThrough(t, server, client) })
+		t.Run(name, func(t *testing.T) {
+			Compared(t, postgres.Protocol, server, name, client.features...)
+			sameThrough(t, server, client.session)
+		})
 	}
 	for _, mode := range pgxModes {
 		t.Run("pgx-"+mode.String(), func(t *testing.T) {
+			Compared(t, postgres.Protocol, server, "pgx, "+mode.String(), "SCRAM, SSLRequest refused", "statements and parameters", "errors", "transactions, savepoints", "batches",
+				"COPY in and out", "pipelines", "LISTEN/NOTIFY while idle", "cancel", "rows of 1 MB, statements of 300 KB")
 			sameThrough(t, server, func(t *testing.T, addr string) string { return pgxSession(t, addr, mode) })
 		})
 	}
 	for _, mode := range []string{"simple", "extended", "prepared"} {
-		t.Run("pgbench-"+mode, func(t *testing.T) { pgbench(t, server, mode) })
+		t.Run("pgbench-"+mode, func(t *testing.T) {
+			Compared(t, postgres.Protocol, server, "pgbench", "load without an error, "+mode)
+			pgbench(t, server, mode)
+		})
 	}
-	t.Run("replication", func(t *testing.T) { baseBackup(t, server) })
+	if strings.Contains(t.Name(), "PostgreSQL 15") { // pg_basebackup copies servers of its own version
+		t.Run("replication", func(t *testing.T) { baseBackup(t, server) })
+	}
 }
 
 var pgxModes = []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe,
@@ -107,6 +126,9 @@ func pgURL(addr string) string {
 	return "postgres://postgres:" + PostgresPassword + "@" + addr + "/postgres?sslmode=prefer"
 }
 
+// pgPlainURL is for clients that take a server without TLS for an error.
+func pgPlainURL(addr string) string { return strings.Replace(pgURL(addr), "prefer", "disable", 1) }
+
 // pgxConnect connects in that mode; a server without TLS is asked for it first.
 func pgxConnect(t *testing.T, addr string, mode pgx.QueryExecMode) *pgx.Conn {
 	t.Helper()
@@ -142,6 +164,7 @@ func pgbench(t *testing.T, server, mode string) {
 // baseBackup copies the whole server by the replication protocol.
 func baseBackup(t *testing.T, server string) {
 	bin := newest(t, "postgresql-15", "/usr/lib/postgresql/*/bin/pg_basebackup")
+	Compared(t, postgres.Protocol, server, "pg_basebackup", "replication")
 	dir := filepath.Join(folder(t, ""), "copy")
 	out := tool(t, quiet(t, server), "", bin, "-D", dir, "-X", "stream", "-c", "fast", "--no-sync")
 	if !strings.Contains(out, "pg_basebackup: ok") {

@@ -168,11 +168,13 @@ var goRedisFaults = []struct {
 		}, "NOPERM", nil, intercept.Replaced},
 }
 
-func TestGoRedisFaults(t *testing.T) {
-	server := Redis(t)
+func TestGoRedisFaults(t *testing.T) { EachRedis(t, testGoRedisFaults) }
+
+func testGoRedisFaults(t *testing.T, server string) {
 	for _, c := range goRedisFaults {
 		for _, version := range []int{2, 3} {
 			t.Run(fmt.Sprint(c.name, "/RESP", version), func(t *testing.T) {
+				Struck(t, redis.Protocol, server, fmt.Sprint("go-redis, RESP", version), c.name)
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 				defer cancel()
 				direct := goRedis(t, server, 3)
@@ -206,7 +208,11 @@ func TestGoRedisFaults(t *testing.T) {
 
 func TestNodeRedisFaults(t *testing.T) {
 	modules := npm(t, "redis", "ioredis", "redis")
-	addr, _ := Front(t, redis.Protocol, Redis(t),
+	server := Redis(t)
+	for _, client := range []string{"ioredis", "node-redis"} {
+		Struck(t, redis.Protocol, server, client, "error", "a map", "a message is changed", "error on a queued command")
+	}
+	addr, _ := Front(t, redis.Protocol, server,
 		intercept.Rule{Match: Match(t, redis.Protocol, "command", "LPUSH"), Fault: intercept.Fault{Do: intercept.Answer, Reply: &protocols.Reply{Error: true, Message: "LOADING wait"}}},
 		intercept.Rule{Match: Match(t, redis.Protocol, "command", "HGETALL"), Fault: intercept.Fault{Do: intercept.Answer, Reply: &protocols.Reply{Value: map[string]any{"x": "y"}}}},
 		intercept.Rule{Match: Match(t, redis.Protocol, "command", "pmessage"), Fault: intercept.Fault{Do: intercept.Answer, Reply: &protocols.Reply{Value: "changed"}}})

@@ -55,8 +55,12 @@ const tell = async p => { try { say(await p); } catch (e) { say(e.message); } };
 })();
 `
 
-func TestNodeRedisUntouched(t *testing.T) {
-	server := Redis(t)
+func TestNodeRedisUntouched(t *testing.T) { EachRedis(t, nodeRedisUntouched) }
+
+func nodeRedisUntouched(t *testing.T, server string) {
+	for _, client := range []string{"ioredis", "node-redis"} {
+		Compared(t, redis.Protocol, server, client, "commands", "a pipeline of 5,000", "MULTI/EXEC", "SUBSCRIBE, PSUBSCRIBE", "errors")
+	}
 	addr, log := Front(t, redis.Protocol, server, never(t, redis.Protocol, "key"))
 	modules := npm(t, "redis", "ioredis", "redis")
 	for _, version := range []string{"2", "3"} {

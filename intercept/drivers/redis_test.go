@@ -112,22 +112,25 @@ func goRedisSubscribe(t testing.TB, c *goredis.Client) (saw []string) {
 }
 
 func TestGoRedisUntouched(t *testing.T) {
-	server := Redis(t)
-	for _, version := range []int{2, 3} {
-		t.Run(fmt.Sprint("RESP", version), func(t *testing.T) {
-			want := goRedisWork(t, goRedis(t, server, version))
-			addr, log := Front(t, redis.Protocol, server, never(t, redis.Protocol, "key"))
-			got := goRedisWork(t, goRedis(t, addr, version))
-			equalLines(t, want, got)
-			log.Wait(t, "of a message", func(ev *intercept.Event) bool { return ev.Op == "pmessage" && ev.Key == "pattern" })
-			if notes := log.Notes(); len(notes) > 0 {
-				t.Errorf("notes: %q", notes)
-			}
-			if n := len(log.Events()); n < 10_000 {
-				t.Errorf("%d events", n)
-			}
-		})
-	}
+	EachRedis(t, func(t *testing.T, server string) {
+		for _, version := range []int{2, 3} {
+			t.Run(fmt.Sprint("RESP", version), func(t *testing.T) {
+				Compared(t, redis.Protocol, server, fmt.Sprint("go-redis, RESP", version), "commands of every kind", "values of 3 MB", "a pipeline of 10,000",
+					"MULTI/EXEC, WATCH", "SUBSCRIBE, PSUBSCRIBE", "blocking commands, streams, scripts", "errors")
+				want := goRedisWork(t, goRedis(t, server, version))
+				addr, log := Front(t, redis.Protocol, server, never(t, redis.Protocol, "key"))
+				got := goRedisWork(t, goRedis(t, addr, version))
+				equalLines(t, want, got)
+				log.Wait(t, "of a message", func(ev *intercept.Event) bool { return ev.Op == "pmessage" && ev.Key == "pattern" })
+				if notes := log.Notes(); len(notes) > 0 {
+					t.Errorf("notes: %q", notes)
+				}
+				if n := len(log.Events()); n < 10_000 {
+					t.Errorf("%d events", n)
+				}
+			})
+		}
+	})
 }
 
 // equalLines compares what was seen directly with what was seen through an edge.
@@ -143,9 +146,11 @@ func equalLines(t testing.TB, direct, armed []string) {
 	}
 }
 
-func TestRedisCLIUntouched(t *testing.T) {
+func TestRedisCLIUntouched(t *testing.T) { EachRedis(t, redisCLIUntouched) }
+
+func redisCLIUntouched(t *testing.T, server string) {
+	Compared(t, redis.Protocol, server, "redis-cli", "RESP2 and RESP3, every type", "client-side caching (push)", "bulk load (--pipe)", "errors in MULTI", "RESET")
 	cli := lookPath(t, "redis-cli", "redis-tools")
-	server := Redis(t)
 	addr, log := Front(t, redis.Protocol, server, never(t, redis.Protocol, "key"))
 	script := "FLUSHALL\nSET a 1\nGET a\nLPUSH a 1\nHSET h f v g w\nHGETALL h\nMULTI\nINCR a\nLPUSH a 1\nEXEC\nMULTI\nNOSUCH\nEXEC\n" +
 		"MULTI\nDISCARD\nRESET\nCONFIG GET maxmemory\nCLIENT REPLY ON\nDEBUG SLEEP 0\nDEBUG PROTOCOL string\nDEBUG PROTOCOL attrib\n" +
@@ -175,7 +180,9 @@ func TestRedisCLIUntouched(t *testing.T) {
 
 func TestRedisBenchmarkUntouched(t *testing.T) {
 	bench := lookPath(t, "redis-benchmark", "redis-tools")
-	addr, log := Front(t, redis.Protocol, Redis(t), never(t, redis.Protocol, "key"))
+	server := Redis(t)
+	Compared(t, redis.Protocol, server, "redis-benchmark", "inline commands", "load without an error, pipelines of 1 and 16")
+	addr, log := Front(t, redis.Protocol, server, never(t, redis.Protocol, "key"))
 	host, port, _ := net.SplitHostPort(addr)
 	for _, pipeline := range []string{"1", "16"} {
 		out, err := exec.Command(bench, "-h", host, "-p", port, "-P", pipeline, "-n", "5000", "-c", "20", "-r", "1000", "--csv",
@@ -217,7 +224,9 @@ func rawRedis(t testing.TB, addr string) (say func(string), hear func(string)) {
 // TestRedisReplyModes holds the codec's notion of CLIENT REPLY, RESET and
 // MONITOR against a real server.
 func TestRedisReplyModes(t *testing.T) {
-	addr, log := Front(t, redis.Protocol, Redis(t),
+	server := Redis(t)
+	Struck(t, redis.Protocol, server, "raw", "CLIENT REPLY OFF and SKIP", "MONITOR", "RESET")
+	addr, log := Front(t, redis.Protocol, server,
 		intercept.Rule{Match: Match(t, redis.Protocol, "key", "broken"), Fault: intercept.Fault{Do: intercept.Answer, Reply: &protocols.Reply{Error: true, Message: "OOM no"}}})
 	say, hear := rawRedis(t, addr)
 	say("CLIENT REPLY SKIP\r\nSET a 1\r\nGET a\r\n")
@@ -240,8 +249,10 @@ func TestRedisReplyModes(t *testing.T) {
 
 // TestRedisNilForms: response(…) without a value is what the server itself
 // answers when there is nothing.
-func TestRedisNilForms(t *testing.T) {
-	server := Redis(t)
+func TestRedisNilForms(t *testing.T) { EachRedis(t, redisNilForms) }
+
+func redisNilForms(t *testing.T, server string) {
+	Struck(t, redis.Protocol, server, "raw", "nothing, in the form of 51 commands, RESP2 and RESP3")
 	addr, _ := Front(t, redis.Protocol, server,
 		intercept.Rule{Match: Match(t, redis.Protocol, "key", "nil*"), Fault: intercept.Fault{Do: intercept.Answer, Reply: &protocols.Reply{}}})
 	for _, command := range []string{
@@ -276,6 +287,7 @@ func TestRedisNilForms(t *testing.T) {
 // TestRedisReplication lets a replica follow its master through the edge.
 func TestRedisReplication(t *testing.T) {
 	master := Redis(t)
+	Compared(t, redis.Protocol, master, "redis-server as a replica", "replication")
 	addr, log := Front(t, redis.Protocol, master, never(t, redis.Protocol, "key"))
 	host, port, _ := net.SplitHostPort(addr)
 	ctx := t.Context()

@@ -47,7 +47,12 @@ func RabbitMQ(t testing.TB, conf ...string) (addr string) {
 		}
 		return booted(filepath.Join(dir, "pid"), filepath.Join(dir, "log"))
 	})
+	serves(addr, "RabbitMQ "+rabbitVersion(t), "")
 	return addr
+}
+
+func rabbitVersion(t testing.TB) string {
+	return strings.TrimPrefix(filepath.Base(newest(t, "rabbitmq-server", "/usr/lib/rabbitmq/lib/rabbitmq_server-*")), "rabbitmq_server-")
 }
 
 // booted reports whether a RabbitMQ server says in its log that it has started.

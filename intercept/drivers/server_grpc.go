@@ -38,5 +38,6 @@ func GRPC(t testing.TB, options ...grpc.ServerOption) (addr string, calls *atomi
 	}
 	go s.Serve(ln)
 	t.Cleanup(s.Stop)
+	serves(ln.Addr().String(), "grpc-go "+grpc.Version, "")
 	return ln.Addr().String(), calls
 }

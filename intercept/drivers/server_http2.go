@@ -29,6 +29,7 @@ http {
 	}
 	addr = "127.0.0.1:" + port
 	run(t, exec.Command(bin, "-c", file, "-e", "stderr"), syscall.SIGTERM, func() error { return accepts(addr) })
+	serves(addr, "nginx", bin, "-v")
 	return addr
 }
 
@@ -41,5 +42,6 @@ func Nghttpd(t testing.TB, dir string, args ...string) (addr string) {
 	addr = "127.0.0.1:" + port
 	args = append([]string{"--no-tls", "-a", "127.0.0.1", "-d", dir}, append(args, port)...)
 	run(t, exec.Command(bin, args...), syscall.SIGTERM, func() error { return accepts(addr) })
+	serves(addr, "nghttpd", bin, "--version")
 	return addr
 }

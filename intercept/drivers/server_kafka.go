@@ -55,6 +55,10 @@ func startKafka(t testing.TB, prefix []string, controller string, brokers ...str
 		_, err := os.Stat(filepath.Join(dir, "ready"))
 		return err
 	})
+	for _, b := range brokers {
+		addr, _, _ := strings.Cut(b, ",")
+		serves(addr, "Apache Kafka "+kafkaVersion, "")
+	}
 }
 
 // kafkaJars returns the class path with Apache Kafka, or skips the test.

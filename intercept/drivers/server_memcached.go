@@ -19,5 +19,6 @@ func Memcached(t testing.TB, args ...string) (addr string) {
 		args = append(args, "-u", "nobody")
 	}
 	run(t, exec.Command(bin, args...), syscall.SIGTERM, func() error { return accepts(addr) })
+	serves(addr, "Memcached", bin, "--version")
 	return addr
 }

@@ -36,5 +36,6 @@ func MongoDB(t testing.TB) (addr string) {
 		t.Fatal(err)
 	}
 	run(t, cmd, syscall.SIGTERM, func() error { return accepts(addr) })
+	serves(addr, "mongo-java-server "+mongoVersion, "")
 	return addr
 }

@@ -36,7 +36,9 @@ func MySQL(t testing.TB, args ...string) (addr string) {
 		t.Fatalf("initialize MySQL: %v\n%s", err, tail(out))
 	}
 	base = append(base, "--mysqlx=OFF", "--skip-log-bin", "--performance-schema=OFF", "--innodb-buffer-pool-size=32M")
-	return mysqld(t, dir, func(all ...string) *exec.Cmd { return exec.Command(bin, append(base, all...)...) }, args)
+	addr = mysqld(t, dir, func(all ...string) *exec.Cmd { return exec.Command(bin, append(base, all...)...) }, args)
+	serves(addr, "MySQL", bin, "--version")
+	return addr
 }
 
 // MariaDB starts a MariaDB server for the test and returns its address. It
@@ -50,9 +52,11 @@ func MariaDB(t testing.TB, args ...string) (addr string) {
 	if out, err := install.CombinedOutput(); err != nil {
 		t.Fatalf("mariadb-install-db: %v\n%s", err, tail(out))
 	}
-	return mysqld(t, dir, func(all ...string) *exec.Cmd {
+	addr = mysqld(t, dir, func(all ...string) *exec.Cmd {
 		return as(t, "mysql", bin, append([]string{"--no-defaults", data, "--skip-log-bin"}, all...)...)
 	}, args)
+	serves(addr, "MariaDB", bin, "--version")
+	return addr
 }
 
 func mysqld(t testing.TB, dir string, command func(args ...string) *exec.Cmd, args []string) (addr string) {

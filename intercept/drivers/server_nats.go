@@ -29,6 +29,7 @@ func startNATS(t testing.TB, bin string, args ...string) (addr string) {
 	addr = "127.0.0.1:" + port
 	args = append([]string{"-a", "127.0.0.1", "-p", port, "-js", "-sd", folder(t, "")}, args...)
 	run(t, exec.Command(bin, args...), syscall.SIGTERM, func() error { return accepts(addr) })
+	serves(addr, "nats-server", bin, "--version")
 	return addr
 }
 

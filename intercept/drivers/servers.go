@@ -14,47 +14,33 @@ import (
 	"time"
 )
 
-// PostgresPassword is the password of user postgres on the servers that
-// Postgres starts (SCRAM-SHA-256).
-const PostgresPassword = "secret"
-
-// Postgres starts a PostgreSQL server for the test and returns its address.
-// conf are further settings, as "name=value".
-func Postgres(t testing.TB, conf ...string) (addr string) {
-	t.Helper()
-	bin := newest(t, "postgresql-15", "/usr/lib/postgresql/*/bin/initdb")
-	dir := folder(t, "postgres")
-	data, password := filepath.Join(dir, "data"), filepath.Join(dir, "password")
-	if err := os.WriteFile(password, []byte(PostgresPassword), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	initdb := as(t, "postgres", bin, "-D", data, "-A", "scram-sha-256", "-U", "postgres", "--pwfile="+password, "--no-sync")
-	if out, err := initdb.CombinedOutput(); err != nil {
-		t.Fatalf("initdb: %v\n%s", err, out)
-	}
-	port := FreePort(t)
-	args := []string{"-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-k", dir}
-	for _, c := range conf {
-		args = append(args, "-c", c)
-	}
-	addr = "127.0.0.1:" + port
-	run(t, as(t, "postgres", filepath.Join(filepath.Dir(bin), "postgres"), args...), syscall.SIGINT, func() error {
-		ready := exec.Command(filepath.Join(filepath.Dir(bin), "pg_isready"), "-q", "-h", "127.0.0.1", "-p", port)
-		return ready.Run()
-	})
-	return addr
-}
-
 // Redis starts a Redis server for the test and returns its address. args are
 // further arguments.
 func Redis(t testing.TB, args ...string) (addr string) {
 	t.Helper()
-	bin := lookPath(t, "redis-server", "redis-server")
+	return startRedis(t, "Redis", lookPath(t, "redis-server", "redis-server"), args...)
+}
+
+// EachRedis runs do with the distribution's Redis, and with the newer Redis and
+// the Valkey that .ci/deps.d/redis.sh unpacks.
+func EachRedis(t *testing.T, do func(t *testing.T, addr string)) {
+	t.Run("Redis 7", func(t *testing.T) { do(t, Redis(t)) })
+	for name, program := range map[string]string{"Redis": "redis-server", "Valkey": "valkey-server"} {
+		t.Run(name+" 8", func(t *testing.T) {
+			cached(t, "redis/complete", ".ci/deps.d/redis.sh")
+			do(t, startRedis(t, name, cached(t, "redis/"+program, ".ci/deps.d/redis.sh")))
+		})
+	}
+}
+
+func startRedis(t testing.TB, product, bin string, args ...string) (addr string) {
+	t.Helper()
 	port := FreePort(t)
 	addr = "127.0.0.1:" + port
 	args = append([]string{"--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", "no",
 		"--dir", folder(t, ""), "--enable-debug-command", "yes"}, args...)
 	run(t, exec.Command(bin, args...), syscall.SIGTERM, func() error { return accepts(addr) })
+	serves(addr, product, bin, "--version")
 	return addr
 }
 
@@ -163,7 +149,7 @@ func run(t testing.TB, cmd *exec.Cmd, stop syscall.Signal, ready func() error) {
 		}
 	})
 	var err error
-	for deadline := time.Now().Add(90 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(4 * time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		select {
 		case <-ended:
 			t.Fatalf("%s ended before it was ready:\n%s", cmd.Path, tail(output.Bytes()))

@@ -22,6 +22,7 @@ import (
 
 func TestTCPUntouched(t *testing.T) {
 	server := Redis(t)
+	Compared(t, tcp.Protocol, server, "go-redis", "1 MB each way")
 	addr, log := Front(t, tcp.Protocol, server, intercept.Rule{
 		Match: Match(t, tcp.Protocol, "bytes", "*no such bytes*"), Fault: intercept.Fault{Do: intercept.Reset},
 	})
@@ -61,6 +62,7 @@ func TestTCPFaults(t *testing.T) {
 		{"truncate", []string{"bytes", "*PONG*", "direction", "from"}, intercept.Fault{Do: intercept.Cut, Bytes: 3, When: intercept.After}, "+OK\r\n+PO"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			Struck(t, tcp.Protocol, server, "raw", c.name)
 			addr, log := Front(t, tcp.Protocol, server, intercept.Rule{Match: Match(t, tcp.Protocol, c.match...), Fault: c.fault})
 			conn, err := net.Dial("tcp", addr)
 			if err != nil {

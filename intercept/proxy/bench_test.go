@@ -11,6 +11,7 @@ import (
 
 	"faultbox/intercept"
 	"faultbox/protocols"
+	"faultbox/protocols/redis"
 )
 
 // never is a rule that matches nothing.
@@ -87,6 +88,43 @@ func BenchmarkRelay(b *testing.B) {
 			})
 		}
 	}
+}
+
+// sink is a connection that takes everything.
+type sink struct{ net.Conn }
+
+func (sink) Write(b []byte) (int, error) { return len(b), nil }
+
+// BenchmarkRoute is what a pipeline of 16 Redis commands and its answers cost
+// without the system calls that move them.
+func BenchmarkRoute(b *testing.B) {
+	const depth = 16
+	halves := [2][]byte{
+		bytes.Repeat([]byte("*2\r\n$3\r\nGET\r\n$16\r\nkey:000000000001\r\n"), depth),
+		bytes.Repeat([]byte("$3\r\nxxx\r\n"), depth),
+	}
+	term, err := intercept.NewTerm(redis.Protocol, "key", "", "no such thing*")
+	if err != nil {
+		b.Fatal(err)
+	}
+	h := forget{intercept.NewRules(1)}
+	h.Arm(intercept.Rule{To: "server", Proto: "redis", Match: intercept.Match{term}, Trigger: intercept.Always, Fault: intercept.Fault{Do: intercept.Close}})
+	r := newRelay(sink{}, sink{}, Link{From: "client", To: "server", Protocol: redis.Protocol, Handler: h})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range r.lanes {
+			l := &r.lanes[i]
+			l.busy = true
+			l.room()
+			l.hi += copy(l.buf[l.hi:], halves[i])
+			l.route(false)
+			l.drain()
+			l.releaseBuffer()
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*depth), "ns/exchange")
 }
 
 // BenchmarkBulk streams one large request.

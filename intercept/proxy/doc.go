@@ -1,4 +1,5 @@
-// Package proxy relays one connection and acts on what is decided about it.
+// Package proxy relays connections and datagrams, and acts on what is decided
+// about them.
 //
 // It is the only code that changes anything on the wire, it serves every
 // protocol, and it runs on any operating system. How a connection comes to it
@@ -21,6 +22,9 @@
 // FIN, RST as RST, a peer that doesn't read stops the other from writing, and
 // a lane that waits for bytes holds no buffer.
 //
+// Datagrams have no lanes: each is decided on and sent as it comes, in the flow
+// of its client and server, which ends when it was idle for minutes.
+//
 //	serve.go     Link, Serve, how a connection ends
 //	lane.go      one direction: read, decode, write
 //	loop_*.go    many connections in one goroutine
@@ -29,5 +33,7 @@
 //	hold.go      frames whose delay is not over
 //	exchange.go  exchanges in flight
 //	event.go     asking the Handler, telling it how things ended
+//	flow.go      the datagrams between one client and one server
+//	flows.go     many of them; delayed.go, those to be sent later; inbox.go
 //	tls.go       TLS below the codec; ca.go, who signs for it
 package proxy

@@ -9,9 +9,26 @@ import (
 	"faultbox/protocols"
 )
 
-// decide asks the Handler about each item of x and plans what it says. The
-// mutex is held.
-func (r *relay) decide(x *exchange, items []protocols.Item) {
+// teller asks a Handler about the exchanges of one connection, and tells it how
+// they ended. It is guarded by the connection's mutex.
+type teller struct {
+	link  Link
+	edge  intercept.Event // what all events of this connection have in common
+	asked intercept.Event // the one that the Handler decides on
+	start time.Time
+	spare []*exchange // for reuse by this connection
+}
+
+func newTeller(l Link) teller {
+	edge := l.event()
+	return teller{link: l, edge: edge, asked: edge, start: time.Now()}
+}
+
+// now is the time since the connection began.
+func (r *teller) now() time.Duration { return time.Since(r.start) }
+
+// decide asks the Handler about each item of x and plans what it says.
+func (r *teller) decide(x *exchange, items []protocols.Item) {
 	for i := range items {
 		it := &items[i]
 		ev := &r.asked
@@ -86,7 +103,7 @@ func (x *exchange) replan() {
 }
 
 // report tells the Handler how each item of x ended, now.
-func (r *relay) report(x *exchange, now time.Duration) {
+func (r *teller) report(x *exchange, now time.Duration) {
 	took := now - x.began
 	for i := range x.items {
 		it := x.item(i)
@@ -156,27 +173,44 @@ func code(reply *protocols.Reply) string {
 }
 
 // note puts a message of the relay's own into the log.
-func (r *relay) note(text string) {
+func (r *teller) note(text string) {
 	ev := r.edge
 	ev.Kind, ev.Note = intercept.Note, text
 	r.link.Handler.Done(ev)
 }
 
-// exchanges are for reuse.
+// maxSpare bounds the exchanges that a connection keeps for reuse, and the
+// items that one of them has room for.
+const maxSpare = 16
+
+// exchanges are for reuse by any connection.
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
 // newExchange returns an exchange that f begins.
-func (r *relay) newExchange(f *protocols.Frame, began time.Duration) *exchange {
-	x := exchanges.Get().(*exchange)
+func (r *teller) newExchange(f *protocols.Frame, began time.Duration) *exchange {
+	var x *exchange
+	if n := len(r.spare); n > 0 {
+		x = r.spare[n-1]
+		r.spare = r.spare[:n-1]
+	} else {
+		x = exchanges.Get().(*exchange)
+	}
 	x.id, x.stream, x.oneway, x.began = f.ID, f.Stream, f.Oneway, began
 	return x
 }
 
 // free keeps x for reuse if nothing refers to it any more.
-func (r *relay) free(x *exchange) {
+func (r *teller) free(x *exchange) {
 	if !x.listed && !x.pending {
 		clear(x.rest)
+		if cap(x.rest) > maxSpare {
+			x.rest = nil
+		}
 		*x = exchange{rest: x.rest[:0]}
-		exchanges.Put(x)
+		if len(r.spare) < maxSpare {
+			r.spare = append(r.spare, x)
+		} else {
+			exchanges.Put(x)
+		}
 	}
 }

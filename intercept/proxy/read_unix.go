@@ -29,3 +29,22 @@ func (l *lane) tryRead(fd uintptr) bool {
 		return true
 	}
 }
+
+// tryRead reads a datagram if there is one.
+func (in *inbox) tryRead(fd uintptr) bool {
+	in.room()
+	for {
+		in.n, in.err = syscall.Read(int(fd), *in.box)
+		switch in.err {
+		case nil:
+			return true
+		case syscall.EINTR:
+			continue
+		case syscall.EAGAIN:
+			in.release()
+			return false
+		}
+		in.err = os.NewSyscallError("read", in.err)
+		return true
+	}
+}

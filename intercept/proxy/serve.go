@@ -67,10 +67,7 @@ func (l *Link) event() intercept.Event {
 
 // relay is one connection.
 type relay struct {
-	link  Link
-	edge  intercept.Event // what all events of this connection have in common
-	asked intercept.Event // the one that the Handler decides on; guarded by mu
-	start time.Time
+	teller
 
 	mu        sync.Mutex
 	changed   sync.Cond // something that a lane waits for may have come true
@@ -90,17 +87,13 @@ type relay struct {
 }
 
 func newRelay(client, server net.Conn, l Link) *relay {
-	r := &relay{link: l, edge: l.event(), start: time.Now(), codec: l.Protocol.New()}
+	r := &relay{teller: newTeller(l), codec: l.Protocol.New()}
 	r.streams, _ = r.codec.(protocols.StreamCodec)
-	r.asked = r.edge
 	r.changed.L = &r.mu
 	r.lanes[protocols.ToServer].init(r, protocols.ToServer, client, server)
 	r.lanes[protocols.ToClient].init(r, protocols.ToClient, server, client)
 	return r
 }
-
-// now is the time since the connection began.
-func (r *relay) now() time.Duration { return time.Since(r.start) }
 
 func (r *relay) serve() {
 	if r.link.TLS {

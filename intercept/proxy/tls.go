@@ -105,6 +105,7 @@ func offer(client, follows []string) []string {
 // something that its protocol does not speak.
 func (l *lane) switchOver(f *protocols.Frame) {
 	switch {
+	case f.StartTLS && l.r.link.TLS: // NATS with the handshake first: its INFO still says that TLS is required
 	case !f.StartTLS && l.gate != nil:
 		l.gate.tunnel = true
 	case !f.StartTLS:

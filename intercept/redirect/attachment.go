@@ -31,21 +31,25 @@ type attachment struct {
 
 	ctx    context.Context // of the connections
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // accept loops and connections
+	wg     sync.WaitGroup // loops that accept or receive, and connections
+
+	flows    proxy.Flows // of datagrams
+	refusals refusals
 
 	mu     sync.Mutex
 	closed bool
 	rules  ruleset
-	// peers holds every peer there has been, by Addr: a connection that a rule
-	// redirected is served as what it is, though the rule may be gone.
-	peers map[netip.AddrPort]intercept.Peer
+	// peers holds every peer there has been: a connection that a rule redirected
+	// is served as what it is, though the rule may be gone.
+	peers  map[place]intercept.Peer
+	inlets map[netip.AddrPort]*inlet // likewise, by destination
 }
 
 func attach(ctx context.Context, k *kernel, t intercept.Target, h intercept.Handler,
 	serve func(context.Context, net.Conn, proxy.Link) error) (_ *attachment, err error) {
 	a := &attachment{
 		name: t.Name, running: t.Running, handler: h, serve: serve, kernel: k, ns: t.NetNS,
-		peers: map[netip.AddrPort]intercept.Peer{},
+		peers: map[place]intercept.Peer{}, inlets: map[netip.AddrPort]*inlet{},
 	}
 	if a.door, err = openDoor(ctx, t.NetNS); err != nil {
 		return nil, err
@@ -71,17 +75,22 @@ func (a *attachment) Update(peers []intercept.Peer) error {
 	if err != nil {
 		return err
 	}
-	next, err := a.newRules(peers, local)
-	if err != nil {
-		return err
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
 		return fmt.Errorf("update peers of %s: attachment is closed", a.name)
 	}
+	next, err := a.newRules(peers, local)
+	if err != nil {
+		return err
+	}
 	for _, p := range peers {
-		a.peers[peerKey(p.Addr)] = p
+		if s, ok := overTCP(p); ok {
+			a.peers[placeOf(s)] = s
+		}
+	}
+	for _, p := range peers { // one that is there for TCP alone comes before
+		a.peers[placeOf(p)] = p
 	}
 	old := a.rules
 	a.rules = next
@@ -104,9 +113,13 @@ func (a *attachment) Close() error {
 	err := a.kernel.replaceRules(a.rules, nil)
 	a.mu.Unlock()
 	err = errors.Join(err, a.kernel.leave(a), a.door.close())
+	for _, in := range a.inlets {
+		err = errors.Join(err, in.close())
+	}
 	a.cancel()
 	a.wg.Wait()
-	return err
+	a.flows.Close()
+	return errors.Join(err, a.refusals.close())
 }
 
 func (a *attachment) accept(l net.Listener) {
@@ -132,7 +145,7 @@ func (a *attachment) relay(client *net.TCPConn) {
 		a.refuse(client, fmt.Sprintf("reset connection of %s from %s: its destination is not known: %v", a.name, source, err))
 		return
 	}
-	peer, ok := a.peer(meant)
+	peer, ok := a.peer(meant, false)
 	if !ok {
 		a.refuse(client, fmt.Sprintf("reset connection of %s from %s to %s: no peer has that address", a.name, source, meant))
 		return
@@ -162,14 +175,34 @@ func (a *attachment) dial(ctx context.Context, local net.Addr, meant netip.AddrP
 	})
 }
 
-func (a *attachment) peer(meant netip.AddrPort) (intercept.Peer, bool) {
+func (a *attachment) peer(meant netip.AddrPort, datagram bool) (intercept.Peer, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	p, ok := a.peers[meant]
+	p, ok := a.peers[place{meant, datagram}]
 	if !ok {
-		p, ok = a.peers[netip.AddrPortFrom(netip.IPv6Unspecified(), meant.Port())]
+		p, ok = a.peers[place{netip.AddrPortFrom(netip.IPv6Unspecified(), meant.Port()), datagram}]
 	}
 	return p, ok
+}
+
+// place is where a peer is.
+type place struct {
+	addr     netip.AddrPort
+	datagram bool
+}
+
+func placeOf(p intercept.Peer) place {
+	return place{peerKey(p.Addr), p.Protocol != nil && p.Protocol.Datagram}
+}
+
+// overTCP is the same interface for clients that connect, of a protocol of
+// datagrams that knows both.
+func overTCP(p intercept.Peer) (intercept.Peer, bool) {
+	if p.Protocol == nil || !p.Protocol.Datagram || p.Protocol.Stream == nil {
+		return p, false
+	}
+	p.Protocol = p.Protocol.Stream
+	return p, true
 }
 
 // peerKey is Addr with one spelling for each address.

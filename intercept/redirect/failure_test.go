@@ -22,14 +22,20 @@ import (
 	"faultbox/bpf"
 	"faultbox/intercept"
 	"faultbox/intercept/proxy"
+	"faultbox/protocols"
 )
 
 // lines is a relay and handler that prints.
-type lines struct{ relays }
+type lines struct{}
 
 func (l *lines) serve(ctx context.Context, c net.Conn, link proxy.Link) error {
 	fmt.Println("relay", link.From, link.To)
 	return proxy.Serve(ctx, c, link)
+}
+
+func (l *lines) Decide(ev *intercept.Event, _ *protocols.Item) intercept.Decision {
+	fmt.Println(ev.Op, ev.From, ev.To)
+	return intercept.Decision{}
 }
 
 func (l *lines) Done(ev intercept.Event) {

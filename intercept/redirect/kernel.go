@@ -109,6 +109,10 @@ func (k *kernel) attach(path string, id uint64) (*hook, error) {
 		{ebpf.AttachCgroupInet6GetPeername, k.objs.Getpeername6},
 		{ebpf.AttachCgroupInet4GetSockname, k.objs.Getsockname4},
 		{ebpf.AttachCgroupInet6GetSockname, k.objs.Getsockname6},
+		{ebpf.AttachCGroupUDP4Recvmsg, k.objs.Recvmsg4},
+		{ebpf.AttachCGroupUDP6Recvmsg, k.objs.Recvmsg6},
+		{ebpf.AttachCGroupUDP4Sendmsg, k.objs.Sendmsg4},
+		{ebpf.AttachCGroupUDP6Sendmsg, k.objs.Sendmsg6},
 		{ebpf.AttachCGroupInet4Connect, k.objs.Connect4},
 		{ebpf.AttachCGroupInet6Connect, k.objs.Connect6},
 	} {

@@ -25,6 +25,10 @@ type door struct {
 // They search downwards from the top of a range that no service is known by.
 const highestPort, lowestPort = 846, 512
 
+// Who may not listen there listens above what clients are given by default,
+// ip_local_port_range.
+const highestOpenPort, lowestOpenPort = 65535, 61000
+
 func openDoor(ctx context.Context, ns *os.File) (*door, error) {
 	d := &door{}
 	err := inside(ns, func() (err error) {
@@ -40,14 +44,22 @@ func openDoor(ctx context.Context, ns *os.File) (*door, error) {
 }
 
 func (d *door) listen(ctx context.Context) error {
-	for port := uint16(highestPort); port >= lowestPort; port-- {
+	err := d.listenWithin(ctx, lowestPort, highestPort)
+	if errors.Is(err, syscall.EACCES) {
+		err = d.listenWithin(ctx, lowestOpenPort, highestOpenPort)
+	}
+	return err
+}
+
+func (d *door) listenWithin(ctx context.Context, lowest, highest uint16) error {
+	for port := highest; port >= lowest; port-- {
 		err := d.listenOn(ctx, port)
 		if err == nil || !errors.Is(err, syscall.EADDRINUSE) {
 			return err
 		}
 		d.close()
 	}
-	return fmt.Errorf("listen on 127.0.0.1: every port from %d to %d is taken", lowestPort, highestPort)
+	return fmt.Errorf("listen on 127.0.0.1: every port from %d to %d is taken", lowest, highest)
 }
 
 func (d *door) listenOn(ctx context.Context, port uint16) error {

@@ -14,11 +14,13 @@ import (
 	"testing"
 
 	"faultbox/intercept"
+	"faultbox/intercept/syscalls"
 )
 
 // TestMain also plays the parts that need a process of their own: arguments
 // that begin with "part:" name one.
 func TestMain(m *testing.M) {
+	syscalls.Helper()
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "part:faultbox":
@@ -33,8 +35,9 @@ func TestMain(m *testing.M) {
 }
 
 // partFaultbox intercepts as another faultbox would: service "api" in a cgroup
-// and in the network namespace at descriptor 3, with one peer "db". It prints a
-// line for each connection and each note, until its standard input ends.
+// and in the network namespace at descriptor 3, with a peer "db" and, for datagrams, a peer
+// "stats" at the same address. It prints a line for each connection, datagram
+// and note, until its standard input ends.
 func partFaultbox(cgroup, db string) {
 	out := &lines{}
 	i := &Interceptor{serve: out.serve}
@@ -42,7 +45,7 @@ func partFaultbox(cgroup, db string) {
 	if err == nil {
 		_, err = i.Attach(context.Background(), intercept.Target{
 			Name: "api", Cgroup: cgroup, NetNS: os.NewFile(3, "netns"),
-			Peers: []intercept.Peer{peer("db", addr.IP.String(), addr.Port)},
+			Peers: []intercept.Peer{peer("db", addr.IP.String(), addr.Port), datagramPeer("stats", addr.IP.String(), addr.Port)},
 		}, out)
 	}
 	if err != nil {

@@ -4,12 +4,14 @@ package redirect
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
 
 	"faultbox/bpf"
+	"faultbox/intercept"
 )
 
 // Messages and their layout: sock_diag(7), linux/inet_diag.h.
@@ -30,6 +32,9 @@ const (
 func breakOff(ns *os.File, rules ruleset) error {
 	goal := make(map[bpf.RedirectEndpoint]bool)
 	for key := range rules {
+		if key.Protocol != unix.IPPROTO_TCP {
+			continue
+		}
 		goal[bpf.RedirectEndpoint{Ip: key.Ip, Port: key.Port}] = true
 	}
 	err := inside(ns, func() error {
@@ -40,7 +45,10 @@ func breakOff(ns *os.File, rules ruleset) error {
 		}
 		return nil
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return &intercept.LacksError{What: "break off connections that exist: this kernel does not list them (CONFIG_INET_DIAG): run `modprobe tcp_diag` as root"}
+	case err != nil:
 		return fmt.Errorf("break off connections that exist: %w", err)
 	}
 	return nil

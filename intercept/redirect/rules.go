@@ -23,9 +23,6 @@ type ruleset map[bpf.RedirectRuleKey]bpf.RedirectRule
 func (a *attachment) newRules(peers []intercept.Peer, local map[netip.Addr]bool) (ruleset, error) {
 	rules := ruleset{}
 	for _, p := range peers {
-		if p.Protocol != nil && p.Protocol.Name == "udp" {
-			return nil, fmt.Errorf("reach %s at %s: only TCP can be redirected", p.To, p.Addr)
-		}
 		ip, port := p.Addr.Addr().Unmap(), p.Addr.Port()
 		if !ip.IsValid() || port == 0 || ip.Zone() != "" {
 			return nil, fmt.Errorf("reach %s at %s: not an IP address and port", p.To, p.Addr)
@@ -38,13 +35,21 @@ func (a *attachment) newRules(peers []intercept.Peer, local map[netip.Addr]bool)
 			if err != nil {
 				return nil, fmt.Errorf("reach %s at %s: %w", p.To, p.Addr, err)
 			}
-			rules.add(a, ip, port, rule)
+			if err := rules.add(a, p, ip, rule); err != nil {
+				return nil, err
+			}
 			continue
 		}
-		rules.add(a, netip.IPv6Unspecified(), port, hereAt(netip.IPv6Loopback())) // as the programs write "loopback"
+		// The unspecified address is how the programs write "loopback".
+		if err := rules.add(a, p, netip.IPv6Unspecified(), hereAt(netip.IPv6Loopback())); err != nil {
+			return nil, err
+		}
 		for ip := range local {
-			if ip.Is4() || a.door.ipv6() {
-				rules.add(a, ip, port, hereAt(ip))
+			if ip.Is6() && !a.door.ipv6() {
+				continue
+			}
+			if err := rules.add(a, p, ip, hereAt(ip)); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -90,11 +95,37 @@ func sourceFor(ns *os.File, to netip.AddrPort) (source netip.Addr, ok bool) {
 	return source, ok
 }
 
-func (r ruleset) add(a *attachment, ip netip.Addr, port uint16, rule bpf.RedirectRule) {
-	e := endpoint(netip.AddrPortFrom(ip, port))
+// add has what goes to p at that address redirected.
+func (r ruleset) add(a *attachment, p intercept.Peer, ip netip.Addr, rule bpf.RedirectRule) error {
+	to := netip.AddrPortFrom(ip, p.Addr.Port())
+	e := endpoint(to)
 	key := bpf.RedirectRuleKey{Netns: a.netns, Cgroup: a.cgroup, Ip: e.Ip, Port: e.Port, Protocol: unix.IPPROTO_TCP}
 	rule.Listener = bigEndian(a.door.port)
+	if _, ok := overTCP(p); ok {
+		r[key] = rule
+	}
+	if p.Protocol != nil && p.Protocol.Datagram {
+		in, err := a.inlet(to)
+		if err != nil {
+			return fmt.Errorf("reach %s at %s: %w", p.To, to, err)
+		}
+		key.Protocol, rule.Listener = unix.IPPROTO_UDP, bigEndian(in.port)
+	}
 	r[key] = rule
+	return nil
+}
+
+// inlet returns the one for that destination. The mutex is held.
+func (a *attachment) inlet(to netip.AddrPort) (*inlet, error) {
+	in := a.inlets[to]
+	if in == nil {
+		var err error
+		if in, err = a.openInlet(to); err != nil {
+			return nil, err
+		}
+		a.inlets[to] = in
+	}
+	return in, nil
 }
 
 // less returns the rules of r that are not in old.

@@ -32,8 +32,8 @@ func (s *supervisor) act(v *verdict) {
 	case intercept.Kill:
 		s.kill(v)
 	default:
-		s.settle(&v.n, v.ev.Op)
-		s.conclude(v, response{flags: proceed}, intercept.Answered)
+		s.settle(&v.n, v.ev.Op, v.ev.Key)
+		s.lead(v, v.ev.Op, func(r response) { s.conclude(v, r, intercept.Answered) })
 	}
 }
 

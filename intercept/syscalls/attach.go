@@ -69,16 +69,24 @@ func (i *Interceptor) Attach(_ context.Context, t intercept.Target, h intercept.
 		return nil, fmt.Errorf("make a socket to the shim: %w", err)
 	}
 	near, far := os.NewFile(uintptr(fds[0]), "shim"), os.NewFile(uintptr(fds[1]), "faultbox")
-	if err := writeProgram(fdWriter(fds[0]), plan{watch: t.Calls, deny: i.Deny}.program()); err != nil {
+	if err := writeProgram(fdWriter(fds[0]), plan{watch: callsOf(t), deny: i.Deny}.program()); err != nil {
 		near.Close()
 		far.Close()
 		return nil, fmt.Errorf("send the filter to the shim: %w", err)
 	}
-	a := &attachment{interceptor: i, target: t, handler: scout(h), sock: near}
+	a := &attachment{interceptor: i, target: t, handler: scout(h), connections: t.Exec.Connections, sock: near}
 	e := t.Exec
 	e.Argv = append([]string{shimName, strconv.Itoa(3 + len(e.Files)), e.Path}, e.Argv...)
 	e.Path, e.Files, e.Started = self, append(e.Files, far), a.started
 	return a, nil
+}
+
+// callsOf returns the calls that the supervisor is to see.
+func callsOf(t intercept.Target) []string {
+	if t.Exec.Connections == nil {
+		return t.Calls
+	}
+	return append([]string{"connect", "getpeername"}, t.Calls...)
 }
 
 type fdWriter int
@@ -90,6 +98,7 @@ type attachment struct {
 	interceptor *Interceptor
 	target      intercept.Target
 	handler     intercept.Scout
+	connections intercept.Connections
 	sock        *os.File
 	executes    atomic.Bool
 	supervisor  atomic.Pointer[supervisor]
@@ -195,7 +204,7 @@ func (a *attachment) supervise(l listener, flags uint32) (*supervisor, error) {
 	l.wakeSynchronously()
 	s := &supervisor{
 		name: a.target.Name, handler: a.handler, known: a.target.Known, cgroup: a.target.Cgroup,
-		l: l, arena: arena, poll: between(6, 6, 6, 11),
+		connections: a.connections, peersMatter: len(a.target.Calls) > 0, l: l, arena: arena, poll: between(6, 6, 6, 11),
 		fragile: flags&installedFragile != 0, bound: flags&installedBound != 0,
 		begun: a.begun, done: make(chan struct{}),
 		pending: make(map[*verdict]struct{}), peers: make(map[string]netAddr), broken: make(map[uint32]*verdict),

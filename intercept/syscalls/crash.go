@@ -36,17 +36,24 @@ func (s *supervisor) follow(n *notification, name string) {
 	}
 }
 
-// settle tells the journal of a call that syncs for real.
-func (s *supervisor) settle(n *notification, name string) {
+// settle tells the journal of a call that syncs for real. key is the file's path,
+// if the call has one.
+func (s *supervisor) settle(n *notification, name, key string) {
 	if s.journal.empty() || !slices.Contains(syncings, name) {
 		return
 	}
 	k := &looker{tid: n.tid}
+	var err error
 	switch name {
 	case "fsync", "fdatasync":
-		s.journal.synced(k, "fd/"+strconv.Itoa(int(int32(n.args[0]))))
+		err = s.journal.synced(k, "fd/"+strconv.Itoa(int(int32(n.args[0]))))
 	case "sync", "syncfs":
-		s.journal.synced(k, "")
+		err = s.journal.synced(k, "")
+	case "msync":
+		err = s.journal.synced(k, "root"+key)
+	}
+	if err != nil {
+		s.note(err.Error())
 	}
 }
 
@@ -128,15 +135,26 @@ func (s *supervisor) processes() (pids []int) {
 			}
 		}
 	}
+	first, reaper := int(s.first.Load()), int(s.reaper.Load())
 	for pid := range parents {
 		for p := pid; p > 1; p = parents[p] {
-			if p == int(s.first.Load()) {
+			if p == first || p != pid && p == reaper {
 				pids = append(pids, pid)
 				break
 			}
 		}
 	}
 	return pids
+}
+
+// findReaper notes who keeps together the processes of a service without a cgroup.
+func (s *supervisor) findReaper() {
+	if s.cgroup != "" {
+		return
+	}
+	if parent, _ := parentOf(int(s.first.Load())); parent > 1 && parent != os.Getpid() {
+		s.reaper.Store(int64(parent))
+	}
 }
 
 func dead(pid int) bool {

@@ -25,6 +25,10 @@ func TestCrashAfterLies(t *testing.T) {
 		{"by a child", `os.write(f, b"AAAA"); os.fsync(f)
 if os.fork() == 0: os.write(f, b"BBBB"); os._exit(0)
 os.wait()`, "AAAA"},
+		{"mapped", `os.write(f, b"AAAA"); os.fsync(f); m = mmap.mmap(f, 4); m[1:3] = b"BB"; m.flush()`, "AAAA"},
+		{"mapped, then closed", `os.write(f, b"A" * 9000); os.fsync(f); m = mmap.mmap(f, 4096, offset=4096); os.close(f); m[:] = b"B" * 4096`, strings.Repeat("A", 9000)},
+		{"mapped, privately", `os.write(f, b"AAAA"); os.fsync(f); m = mmap.mmap(f, 4, mmap.MAP_PRIVATE); m[1:3] = b"BB"; os.pwrite(f, b"C", 0)`, "AAAA"},
+		{"mapped, and synced for real", `os.write(f, b"AAAA"); os.fsync(f); m = mmap.mmap(f, 4); m[1:3] = b"BB"; os.sync(); m[0:1] = b"C"`, "ABBA"},
 		{"synced for real again", `os.write(f, b"AAAA"); os.fsync(f); os.write(f, b"BBBB"); open(p + ".real", "w"); os.sync(); os.pwrite(f, b"CC", 3)`, "AAAABBBB"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -34,7 +38,7 @@ os.wait()`, "AAAA"},
 				rule(t, intercept.Fault{Do: intercept.Kill}, intercept.Always, "call=sched_rr_get_interval"),
 			)
 			w := start(t, r, append(intercept.LieCalls, "sched_rr_get_interval"), "python3", "-c", `
-import os, sys
+import mmap, os, sys
 p = sys.argv[1] + "/file"
 f = os.open(p, os.O_CREAT|os.O_RDWR)
 `+c.code+`

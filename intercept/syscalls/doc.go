@@ -5,8 +5,9 @@
 // thread of the service (it is inherited across clone and execve, and cannot be
 // taken off) sorts calls by their number: those that rules name stop and wait
 // for an answer, all others go on at the cost of a lookup. io_uring, which
-// would slip by, does not exist for a watched service; calls of 32-bit programs
-// are watched like others, those of the x32 ABI do not exist.
+// would slip by, does not exist for a watched service, nor does io_submit(2) where
+// reads, writes or syncs are watched; calls of 32-bit programs are watched like
+// others, those of the x32 ABI do not exist.
 //
 //	abi, names, numbers   what calls there are; gen writes numbers.go
 //	arguments, errnos     what their arguments lead to, and how they can fail
@@ -15,6 +16,7 @@
 //	attach                starts the shim in place of the service, then the supervisor
 //	supervisor, act       receives calls, asks the rules, answers
 //	inspect, look         what a call is about: files, sockets, peers, processes
+//	connect               connections that are led elsewhere in the caller's place
 //	transfer              calls done in part, or only claimed to be done
 //	arena, keeper         if faultbox dies: whoever waits is let go, and goes on unwatched
 //

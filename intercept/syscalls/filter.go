@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"syscall"
+
+	"faultbox/intercept"
 )
 
 // instruction is struct sock_filter (linux/filter.h).
@@ -41,6 +43,17 @@ var always = []string{"seccomp", "execve", "execveat"}
 
 // turnedAway are the calls that would let others slip by: they do not exist.
 var turnedAway = []string{"io_uring_setup", "io_uring_enter", "io_uring_register"}
+
+// away returns the calls that are turned away: also those of io_submit(2), by
+// which files are read, written and synced, if that is watched.
+func (p plan) away() []string {
+	done := slices.Concat(intercept.SyscallNames("read"), intercept.SyscallNames("write"), intercept.SyscallNames("fsync"))
+	named := expand(slices.AppendSeq(slices.Clone(p.watch), maps.Keys(p.deny)))
+	if slices.ContainsFunc(named, func(call string) bool { return slices.Contains(done, call) }) {
+		return append([]string{"io_setup", "io_submit"}, turnedAway...)
+	}
+	return turnedAway
+}
 
 // program returns the filter. The kernel remembers for each call that is
 // simply allowed that it need not run the filter again (from 5.11); the
@@ -83,7 +96,7 @@ func (p plan) tree(a *abi) []instruction {
 		set(giveErrno|uint32(errno), expand([]string{name}))
 	}
 	set(giveNotify, append(expand(p.watch), always...))
-	set(enosys, turnedAway)
+	set(enosys, p.away())
 	spans := []span{{0, giveAllow}}
 	add := func(from int, action uint32) {
 		if last := &spans[len(spans)-1]; last.from == uint32(from) {

@@ -3,6 +3,7 @@
 package syscalls
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -18,8 +19,9 @@ import (
 // journal keeps what files held when they were last synced for real, as far as
 // it was written over since: the disk that a rule lies about. A crash puts it
 // back. Only what files hold and their sizes go back: names (create, rename,
-// unlink) are as durable as on a file system that journals them, and what is
-// written through a mapping (mmap) is not seen.
+// unlink) are as durable as on a file system that journals them. What is written
+// through a mapping is not seen as it happens: what is mapped to be written to is
+// kept beforehand, and again after each real sync.
 type journal struct {
 	mu    sync.Mutex
 	files map[inode]*unsynced
@@ -34,14 +36,21 @@ type unsynced struct {
 	size  int64            // when it was last synced
 	pages map[int64][]byte // what pages held then, by number
 	wrote int64            // bytes written since
+
+	mapped []span64 // where it can be written to without a call
 }
+
+type span64 struct{ at, len int64 }
+
+// maxMapped bounds the mapping that is kept.
+const maxMapped = 1 << 28
 
 const journalPage = 4096
 
 // changes are the calls that change what a file holds.
 var changes = []string{
 	"write", "pwrite64", "writev", "pwritev", "pwritev2", "sendfile", "copy_file_range", "splice",
-	"truncate", "ftruncate", "fallocate", "open", "openat", "openat2", "creat",
+	"truncate", "ftruncate", "fallocate", "open", "openat", "openat2", "creat", "mmap",
 }
 
 // syncings are the calls that sync one file; the others of their family sync more.
@@ -51,6 +60,7 @@ var syncings = []string{"fsync", "fdatasync", "sync_file_range", "msync", "syncf
 type change struct {
 	name    string // in /proc/<tid>: fd/<n>, or root/<path>
 	at, len int64  // len < 0: to the end
+	mapped  bool   // from now on, without a call
 }
 
 // changeOf says what a call is about to change.
@@ -68,7 +78,7 @@ func (s *supervisor) changeOf(k *looker, n *notification, name string) (c change
 		if at < 0 {
 			at = k.position(fd)
 		}
-		return change{"fd/" + strconv.Itoa(fd), at, size}
+		return change{name: "fd/" + strconv.Itoa(fd), at: at, len: size}
 	}
 	switch name {
 	case "sendfile":
@@ -89,6 +99,14 @@ func (s *supervisor) changeOf(k *looker, n *notification, name string) (c change
 		return c, true
 	case "fallocate":
 		return onFD(0, long(2, 2), long(3, 4)), true
+	case "mmap":
+		at, shared := int64(n.args[5]), n.args[3]&unix.MAP_TYPE != unix.MAP_PRIVATE
+		if narrow { // mmap2: in pages; the mmap before it has no arguments that we could read
+			at *= 4096
+		}
+		c = onFD(4, at, int64(n.args[1]))
+		c.mapped = true
+		return c, shared && n.args[2]&unix.PROT_WRITE != 0 && int32(n.args[4]) >= 0
 	case "creat":
 		return byPath(), true
 	case "open", "openat":
@@ -150,7 +168,35 @@ func (j *journal) keep(k *looker, c change, path string, begin bool) error {
 		}
 		j.files[inode{st.Dev, st.Ino}] = u
 	}
+	if c.mapped {
+		u.mapped = append(u.mapped, span64{c.at, c.len})
+		return u.saveMapped()
+	}
+	u.wrote += max(c.len, 0)
 	return u.save(c.at, c.len)
+}
+
+// saveMapped keeps what can be written to without a call.
+func (u *unsynced) saveMapped() error {
+	for _, m := range u.mapped {
+		if min(m.len, u.size-m.at) > maxMapped {
+			return fmt.Errorf("keep what a crash brings back: %s is mapped into memory, and too large for that: what is written through the mapping is not lost in a crash", u.path)
+		}
+		if err := u.save(m.at, m.len); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// renew takes what a file holds now for durable.
+func (u *unsynced) renew() error {
+	info, err := u.file.Stat()
+	if err != nil {
+		return fmt.Errorf("read %s to keep what a crash brings back: %w", u.path, err)
+	}
+	u.size, u.pages, u.wrote = info.Size(), make(map[int64][]byte), 0
+	return u.saveMapped()
 }
 
 // save reads the pages that are to be written for the first time.
@@ -158,7 +204,6 @@ func (u *unsynced) save(at, size int64) error {
 	end := u.size
 	if size >= 0 {
 		end = min(at+size, u.size)
-		u.wrote += size
 	}
 	for p := max(at, 0) / journalPage; p*journalPage < end; p++ {
 		if _, ok := u.pages[p]; ok {
@@ -174,23 +219,28 @@ func (u *unsynced) save(at, size int64) error {
 	return nil
 }
 
-// synced forgets a file, or all if name is "": what it holds is durable.
-func (j *journal) synced(k *looker, name string) {
+// synced says that what a file holds, or every file if name is "", is durable.
+func (j *journal) synced(k *looker, name string) (err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.files) == 0 {
-		return
+		return nil
 	}
 	var st unix.Stat_t
 	if name != "" && unix.Stat(string(k.proc0(name)), &st) != nil {
-		return
+		return nil
 	}
 	for id, u := range j.files {
-		if name == "" || id == (inode{st.Dev, st.Ino}) {
+		switch {
+		case name != "" && id != (inode{st.Dev, st.Ino}):
+		case len(u.mapped) > 0:
+			err = errors.Join(err, u.renew())
+		default:
 			u.file.Close()
 			delete(j.files, id)
 		}
 	}
+	return err
 }
 
 func (j *journal) empty() bool {
@@ -214,10 +264,21 @@ func (j *journal) rollBack() (lost []string, err error) {
 			err = fmt.Errorf("give %s back its size: %w", u.path, e)
 		}
 		u.file.Close()
-		lost = append(lost, fmt.Sprintf("%s (%d bytes written)", u.path, u.wrote))
+		through := ""
+		if len(u.mapped) > 0 {
+			through = ", and what was written through a mapping"
+		}
+		lost = append(lost, fmt.Sprintf("%s (%d bytes written%s)", u.path, u.wrote, through))
 	}
 	j.files = nil
 	return lost, err
 }
 
-func (j *journal) close() { j.synced(nil, "") }
+func (j *journal) close() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, u := range j.files {
+		u.file.Close()
+	}
+	j.files = nil
+}

@@ -31,6 +31,7 @@ func TestNarrow(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("needs amd64: runs a program for 386")
 	}
+	needs(t, "go")
 	dir := t.TempDir()
 	build := exec.Command("go", "build", "-o", dir+"/narrow", "./testdata/narrow")
 	build.Env = append(os.Environ(), "GOARCH=386", "CGO_ENABLED=0")
@@ -65,9 +66,27 @@ func TestNarrow(t *testing.T) {
 	}
 }
 
+// TestNarrowCallOfWideProgram: a 64-bit program may make 32-bit calls too.
+func TestNarrowCallOfWideProgram(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("needs amd64: makes calls of 386")
+	}
+	program := t.TempDir() + "/int80"
+	if out, err := exec.Command("go", "build", "-o", program, "./testdata/int80").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	if out, err := exec.Command(program).CombinedOutput(); err != nil || string(out) != fmt.Sprintln(os.Getpid()) {
+		t.Skipf("this kernel does not make 32-bit calls: %v %s", err, out)
+	}
+	r := newRecorder(rule(t, deny(unix.ENOTTY), intercept.Always, "call=getppid"))
+	if out, _ := run(t, r, []string{"getppid"}, program); out != "-25\n" || len(r.fired()) != 1 {
+		t.Errorf("output %q, events %q, want -25 (ENOTTY) and one event", out, r.fired())
+	}
+}
+
 // turnedAwayCalls prints how the calls end that would slip by.
 func turnedAwayCalls([]string) {
-	for _, nr := range []uintptr{425, 426, 427} { // io_uring_…
+	for _, nr := range []uintptr{425, 426, 427, unix.SYS_IO_SETUP, unix.SYS_IO_SUBMIT} { // io_uring_…
 		_, _, e := unix.RawSyscall(nr, 1, 0, 0)
 		fmt.Println(e)
 	}
@@ -85,6 +104,9 @@ func TestTurnedAway(t *testing.T) {
 		if line != "function not implemented" {
 			t.Errorf("a call ended with %q: %q", line, out)
 		}
+	}
+	if out, _ := run(t, newRecorder(), []string{"connect"}, "turned-away"); !strings.Contains(out, "bad address") {
+		t.Errorf("io_setup is turned away where nobody asks for what it does: %q", out)
 	}
 }
 
@@ -200,7 +222,7 @@ func TestPrograms(t *testing.T) {
 				if contains(a, watch, nr) {
 					want = giveNotify
 				}
-				if contains(a, turnedAway, nr) {
+				if contains(a, p.away(), nr) {
 					want = enosys
 				}
 				if got := interpret(t, prog, uint32(nr), a.audit); got != want {

@@ -25,6 +25,10 @@ type supervisor struct {
 	known   []intercept.Peer
 	cgroup  string
 	l       listener
+
+	connections intercept.Connections // nil: every connection goes where it means to
+	peersMatter bool                  // rules may be about the other ends of sockets
+
 	arena   *arena
 	poll    bool // the kernel's receive cannot be ended: poll before it
 	fragile bool // signal handlers interrupt calls that wait here (before Linux 5.19)
@@ -35,6 +39,7 @@ type supervisor struct {
 	tid     atomic.Int64
 	done    chan struct{} // the thread has ended
 	first   atomic.Int64  // the service's first process
+	reaper  atomic.Int64  // its parent, if that is not this process: it adopts the service's orphans
 	journal journal
 
 	mu      sync.Mutex
@@ -89,7 +94,9 @@ func (s *supervisor) run() {
 func (s *supervisor) handle(n *notification) {
 	name := s.translate(n)
 	if s.begun != nil && !s.hasBegun() {
-		s.first.CompareAndSwap(0, int64(n.tid))
+		if s.first.CompareAndSwap(0, int64(n.tid)) {
+			s.findReaper()
+		}
 		s.l.pass(n.id)
 		return
 	}
@@ -101,14 +108,16 @@ func (s *supervisor) handle(n *notification) {
 	case "execve", "execveat", "seccomp":
 		s.explain(n, name)
 	case "connect":
-		s.look.tid = n.tid
-		s.remember(n)
+		if s.peersMatter {
+			s.look.tid = n.tid
+			s.remember(n)
+		}
 	}
 	ev := &s.ev
 	*ev = intercept.Event{Kind: intercept.Syscall, From: s.name, To: s.name, Proto: intercept.Syscalls.Name, Op: name}
 	needs := s.handler.Needs(ev)
 	if needs == 0 {
-		s.l.pass(n.id)
+		s.happen(n, name)
 		return
 	}
 	start := time.Now()
@@ -123,8 +132,8 @@ func (s *supervisor) handle(n *notification) {
 	}
 	ev.Decision = s.handler.Decide(ev, &s.item)
 	if !ev.Decision.Fires() {
-		s.settle(n, name)
-		s.l.pass(n.id)
+		s.settle(n, name, ev.Key)
+		s.happen(n, name)
 		ev.Took = time.Since(start)
 		s.handler.Done(*ev)
 		return

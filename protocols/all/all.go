@@ -4,6 +4,7 @@ package all
 import (
 	"faultbox/protocols"
 	"faultbox/protocols/amqp"
+	"faultbox/protocols/dns"
 	"faultbox/protocols/grpc"
 	"faultbox/protocols/http1"
 	"faultbox/protocols/http2"
@@ -15,6 +16,7 @@ import (
 	"faultbox/protocols/postgres"
 	"faultbox/protocols/redis"
 	"faultbox/protocols/tcp"
+	"faultbox/protocols/udp"
 )
 
 // Protocols returns every protocol, in the order in which messages list them.
@@ -31,6 +33,8 @@ func Protocols() []*protocols.Protocol {
 		kafka.Protocol,
 		mongodb.Protocol,
 		memcached.Protocol,
+		dns.Protocol,
 		tcp.Protocol,
+		udp.Protocol,
 	}
 }

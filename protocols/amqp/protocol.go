@@ -9,7 +9,7 @@ import (
 // Protocol is AMQP 0-9-1.
 var Protocol = &protocols.Protocol{
 	Name: "amqp",
-	Doc:  "AMQP 0-9-1: RabbitMQ, LavinMQ, Amazon MQ for RabbitMQ, Qpid",
+	Doc:  "AMQP 0-9-1: RabbitMQ, LavinMQ, CloudAMQP, Amazon MQ for RabbitMQ, Qpid Broker-J",
 	Port: 5672,
 	Fields: map[string]protocols.Field{
 		"topic":    {Of: "topic", Wild: wild},

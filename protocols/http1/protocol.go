@@ -12,7 +12,7 @@ import (
 // Protocol is HTTP/1.0 and HTTP/1.1, in the clear or below TLS.
 var Protocol = &protocols.Protocol{
 	Name: "http",
-	Doc:  "HTTP/1.1 and HTTP/1.0",
+	Doc:  "HTTP/1.1 and HTTP/1.0: web services, and Elasticsearch, OpenSearch, CouchDB, InfluxDB, ClickHouse, Consul, Vault, S3, MinIO",
 	Port: 80,
 	ALPN: []string{"http/1.1", "http/1.0"},
 	Fields: map[string]protocols.Field{

@@ -115,7 +115,7 @@ func (c *codec) learn(f *protocols.Frame, resp *kmsg.MetadataResponse) {
 	for i := range resp.Topics {
 		t := &resp.Topics[i]
 		if t.Topic != nil && t.TopicID != [16]byte{} {
-			topicNames.learn(t.TopicID, c.name(*t.Topic))
+			c.names.learn(t.TopicID, c.name(*t.Topic))
 		}
 		if f.Err == "" {
 			f.Err = nameOf(t.ErrorCode)

@@ -24,9 +24,9 @@ type codec struct {
 	answered answered
 	scan     scanner
 
-	sequences  map[producer]*sequence
-	ends       map[place]int64   // offsets behind the last message stored
-	topics     map[string]string // the names of topics seen
+	ends   map[place]int64   // offsets behind the last message stored
+	topics map[string]string // the names of topics seen
+	*shared
 	items      []protocols.Item
 	attrs      []protocols.Attr
 	copies     []int
@@ -71,8 +71,8 @@ type answered struct {
 	fetch   kmsg.FetchResponse
 }
 
-func newCodec() *codec {
-	return &codec{ends: map[place]int64{}, topics: map[string]string{}, sequences: map[producer]*sequence{}}
+func newCodec(s *shared) *codec {
+	return &codec{shared: s, ends: map[place]int64{}, topics: map[string]string{}}
 }
 
 // Decode implements protocols.Codec.
@@ -140,7 +140,7 @@ func (c *codec) request(raw []byte, total int) protocols.Frame {
 	case *kmsg.ProduceRequest:
 		x.parts = c.produced(req)
 		f.Oneway = req.Acks == 0
-		if len(c.sequences) > 0 {
+		if c.sequences.any() {
 			f.Raw = c.resequenced(req, x.parts)
 		}
 	case *kmsg.FetchRequest:

@@ -14,6 +14,10 @@ import (
 
 func TestScripts(t *testing.T) { protocoltest.Run(t, Protocol, "testdata") }
 
+func TestCaptures(t *testing.T) { protocoltest.Captures(t, Protocol, "testdata") }
+
+func TestHostile(t *testing.T) { protocoltest.Hostile(t, Protocol, "testdata") }
+
 func FuzzDecode(f *testing.F) { protocoltest.Fuzz(f, Protocol, "testdata") }
 
 func TestCheck(t *testing.T) {
@@ -121,7 +125,7 @@ func TestBomb(t *testing.T) {
 		w.Write(zeros)
 	}
 	w.Close()
-	c := newCodec()
+	c := newCodec(newShared())
 	raw := request(1, batchOf(7, 1, bomb.Bytes()))
 	f, n, err := c.Decode(protocols.ToServer, raw)
 	if err != nil || n != len(raw) || len(f.Items) != 1 {
@@ -135,7 +139,7 @@ func TestBomb(t *testing.T) {
 
 // A message that is longer than what is looked at whole passes in pieces.
 func TestLong(t *testing.T) {
-	c := newCodec()
+	c := newCodec(newShared())
 	raw := request(1, batchOf(1, 0, appendRecord(nil, 0, "k", strings.Repeat("v", Window))))
 	f, n, err := c.Decode(protocols.ToServer, raw[:Window])
 	if err != nil || n != Window || !f.More || f.End {
@@ -163,7 +167,7 @@ func BenchmarkDecode(b *testing.B) {
 		answer := []byte("\x00\x00\x00\x2a\x00\x00\x00\x01\x00\x00\x00\x01\x00\x01t\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00" + strings.Repeat("\x00", 8) + strings.Repeat("\xff", 8) + "\x00\x00\x00\x00")
 		binary.BigEndian.PutUint32(answer, uint32(len(answer)-4))
 		b.Run(c.name, func(b *testing.B) {
-			codec := newCodec()
+			codec := newCodec(newShared())
 			b.ReportAllocs()
 			b.SetBytes(int64(len(c.raw)))
 			for b.Loop() {
@@ -181,7 +185,7 @@ func BenchmarkDecode(b *testing.B) {
 		answer = sized32(append(binary.BigEndian.AppendUint32(answer, uint32(len(batch))), batch...))
 		ask := []byte("\x00\x00\x00\x00\x00\x01\x00\x04\x00\x00\x00\x01\x00\x01c\xff\xff\xff\xff\x00\x00\x01\xf4\x00\x00\x00\x01\x00\x00\x03\xe8\x00\x00\x00\x00\x00")
 		sized32(ask)
-		codec := newCodec()
+		codec := newCodec(newShared())
 		b.ReportAllocs()
 		b.SetBytes(int64(len(answer)))
 		for b.Loop() {
@@ -192,4 +196,20 @@ func BenchmarkDecode(b *testing.B) {
 			codec.Decode(protocols.ToClient, answer[len(answer)-1:])
 		}
 	})
+}
+
+// TestShared: what one connection learns of topic ids the others of the same
+// system know, and no other.
+func TestShared(t *testing.T) {
+	one, other := Protocol.OfSystem(), Protocol.OfSystem()
+	id := [16]byte{1, 2, 3}
+	one.New().(*codec).names.learn(id, "orders")
+	if got := one.New().(*codec).topic("", id); got != "orders" {
+		t.Errorf("a connection of the same system calls it %q", got)
+	}
+	for _, p := range []*protocols.Protocol{other, Protocol} {
+		if got := p.New().(*codec).topic("", id); got != "AQIDAAAAAAAAAAAAAAAAAA" {
+			t.Errorf("a connection of another system calls it %q", got)
+		}
+	}
 }

@@ -2,14 +2,11 @@ package kafka
 
 import "encoding/base64"
 
-// topicNames is what metadata has told of topics on any connection. Fetch and
-// Produce name a topic by its id alone, often on another connection than the
-// one that learnt its name; ids are random and never used again, so what one
-// connection learns is true on all.
-var topicNames = newBook()
-
-// book maps topic ids to names. It is a channel of one map: who has it may
-// read and write.
+// book maps topic ids to names, as metadata tells them. Fetch and Produce name a
+// topic by its id alone, often on another connection than the one that learnt
+// its name; ids are random and never used again, so what one connection learns
+// is true on all, and those of one system share a book. It is a channel of one
+// map: who has it may read and write.
 type book chan map[[16]byte]string
 
 // maxBook is how many topics a book holds.

@@ -37,7 +37,7 @@ func (c *codec) produced(req *kmsg.ProduceRequest) []part {
 // topic returns the topic that is named, or given the id of.
 func (c *codec) topic(name string, id [16]byte) string {
 	if name == "" {
-		return topicNames.of(id)
+		return c.names.of(id)
 	}
 	return c.name(name)
 }
@@ -166,18 +166,25 @@ func (c *codec) editBatch(b *batch, fates []protocols.Fate, pt *part) (raw []byt
 	var seq *sequence
 	if key.id >= 0 {
 		key.epoch = b.producerEpoch()
-		seq = c.sequences[key]
+		known := <-c.sequences
+		seq = known[key]
+		defer func() {
+			if seq != nil {
+				known[key] = seq
+			}
+			c.sequences <- known
+		}()
 	}
 	copies, stored := c.copiesOf(b, fates, seq)
 	if stored == 0 && b.items() > 0 && fates == nil {
 		return b.raw, b.items() // was lost, and acknowledged, before: not for here
 	}
-	moved := int32(0)
-	if seq != nil {
+	moves, moved := seq != nil, int32(0)
+	if moves {
 		moved = seq.moved(b.sequence())
 	}
 	if key.id >= 0 {
-		c.note(b, key, copies)
+		seq = c.note(b, seq, copies)
 	}
 	switch {
 	case stored == 0 && b.items() > 0:
@@ -189,7 +196,7 @@ func (c *codec) editBatch(b *batch, fates []protocols.Fate, pt *part) (raw []byt
 	default:
 		raw = b.produced(c.scan.records[b.from:b.to], copies)
 	}
-	if seq != nil && moved != b.sequence() {
+	if moves && moved != b.sequence() {
 		if &raw[0] == &b.raw[0] {
 			raw = slices.Clone(raw)
 		}
@@ -219,25 +226,24 @@ func (c *codec) copiesOf(b *batch, fates []protocols.Fate, seq *sequence) (copie
 }
 
 // note keeps what is done to the records of an idempotent producer's batch.
-func (c *codec) note(b *batch, key producer, copies []int) {
-	seq := c.sequences[key]
+func (c *codec) note(b *batch, seq *sequence, copies []int) *sequence {
 	add := func(number int32, by int) {
 		if number &= sequenceMask; by == 0 || seq != nil && seq.at(number) != 0 {
 			return
 		}
 		if seq == nil {
 			seq = &sequence{}
-			c.sequences[key] = seq
 		}
 		seq.add(number, int32(by))
 	}
 	if b.opaque {
 		add(b.sequence(), (copies[0]-1)*int(max(1, b.count())))
-		return
+		return seq
 	}
 	for i, n := range copies {
 		add(b.sequence()+int32(i), n-1)
 	}
+	return seq
 }
 
 // merged returns the answer to a Produce request: that of the server, nil for

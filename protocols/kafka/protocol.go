@@ -14,7 +14,7 @@ const Window = 64 << 20
 // Protocol is the protocol of Apache Kafka.
 var Protocol = &protocols.Protocol{
 	Name: "kafka",
-	Doc:  "Kafka protocol: Apache Kafka, Redpanda, WarpStream, Confluent, Amazon MSK",
+	Doc:  "the Kafka protocol: Apache Kafka, Confluent, Amazon MSK, Redpanda, WarpStream, AutoMQ, Azure Event Hubs",
 	Port: 9092,
 	Fields: map[string]protocols.Field{
 		"topic":     protocols.KeyField,
@@ -29,7 +29,11 @@ var Protocol = &protocols.Protocol{
 	Lossy:  true,
 	Window: Window,
 	Check:  check,
-	New:    func() protocols.Codec { return newCodec() },
+	New:    func() protocols.Codec { return newCodec(newShared()) },
+	Shared: func() func() protocols.Codec {
+		s := newShared()
+		return func() protocols.Codec { return newCodec(s) }
+	},
 }
 
 // check validates and completes an error: Code becomes the name of a Kafka

@@ -12,7 +12,7 @@ import (
 // Protocol is memcached's protocol, text and binary.
 var Protocol = &protocols.Protocol{
 	Name: "memcached",
-	Doc:  "memcached text, meta and binary protocols: Memcached, ElastiCache, mcrouter, twemproxy, Couchbase buckets of that type",
+	Doc:  "text, meta and binary protocols: Memcached, ElastiCache, Memorystore, mcrouter, twemproxy, Couchbase buckets of that type",
 	Port: 11211,
 	Fields: map[string]protocols.Field{
 		"command": commandField,

@@ -1,9 +1,13 @@
 package mongodb
 
 import (
+	"bytes"
+	"compress/zlib"
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/snappy"
+	"github.com/klauspost/compress/zstd"
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/wiremessage"
@@ -13,6 +17,10 @@ import (
 )
 
 func TestScripts(t *testing.T) { protocoltest.Run(t, Protocol, "testdata") }
+
+func TestCaptures(t *testing.T) { protocoltest.Captures(t, Protocol, "testdata") }
+
+func TestHostile(t *testing.T) { protocoltest.Hostile(t, Protocol, "testdata") }
 
 func FuzzDecode(f *testing.F) { protocoltest.Fuzz(f, Protocol, "testdata") }
 
@@ -123,6 +131,28 @@ func BenchmarkDecode(b *testing.B) {
 		for d, msg := range [][]byte{request, answer} {
 			if f, n, err := c.Decode(protocols.Dir(d), msg); n != len(msg) || err != nil || f.ID == 0 {
 				b.Fatal(f, n, err)
+			}
+		}
+	}
+}
+
+// A compressed message that would fill the memory passes unread.
+func TestBomb(t *testing.T) {
+	zeros := make([]byte, 4*maxMessage)
+	var deflated bytes.Buffer
+	w := zlib.NewWriter(&deflated)
+	w.Write(zeros)
+	w.Close()
+	encoder, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	contents := [][]byte{1: snappy.Encode(nil, zeros), 2: deflated.Bytes(), 3: encoder.EncodeAll(zeros, nil)}
+	for compressor := byte(1); compressor <= 3; compressor++ {
+		for _, size := range []int{100, maxMessage} {
+			out, ok := new(inflater).inflate(nil, compressor, contents[compressor], size)
+			if ok || len(out) > maxMessage+1 {
+				t.Errorf("compressor %d, said to be %d bytes: %d bytes, %v", compressor, size, len(out), ok)
 			}
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // Protocol is MongoDB and whatever else speaks its wire protocol.
 var Protocol = &protocols.Protocol{
 	Name: "mongodb",
-	Doc:  "OP_MSG: MongoDB, Amazon DocumentDB, Azure Cosmos DB, FerretDB",
+	Doc:  "OP_MSG: MongoDB, Percona Server for MongoDB, Amazon DocumentDB, Azure Cosmos DB, FerretDB, mongo-java-server",
 	Port: 27017,
 	Fields: map[string]protocols.Field{
 		"method":     commandField,

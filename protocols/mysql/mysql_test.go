@@ -2,14 +2,23 @@ package mysql
 
 import (
 	"bytes"
+	"compress/zlib"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 
 	"faultbox/protocols"
 	"faultbox/protocols/protocoltest"
 )
 
 func TestScripts(t *testing.T) { protocoltest.Run(t, Protocol, "testdata") }
+
+func TestCaptures(t *testing.T) {
+	protocoltest.Captures(t, Protocol, "testdata", protocoltest.Rewrites)
+}
+
+func TestHostile(t *testing.T) { protocoltest.Hostile(t, Protocol, "testdata", protocoltest.Rewrites) }
 
 // FuzzDecode sees connections that are never compressed: their bytes must come
 // out as they went in.
@@ -185,4 +194,26 @@ func BenchmarkDecode(b *testing.B) {
 	b.Run("100 rows", bench(packet(0, "\x03SELECT c FROM sbtest1 WHERE id BETWEEN 4711 AND 4810"), columns, bytes.Repeat(row, 100), end))
 	b.Run("prepared", bench(packet(0, "\x17\x01\x00\x00\x00\x00\x01\x00\x00\x00"), columns, row, end))
 	b.Run("OK", bench(packet(0, "\x03COMMIT"), packet(1, "\x00\x00\x00\x02\x00\x00\x00")))
+}
+
+// A compressed packet that would fill the memory is unpacked as far as it may
+// be long, or not at all.
+func TestBomb(t *testing.T) {
+	zeros := make([]byte, 16*maxPayload)
+	var deflated bytes.Buffer
+	w := zlib.NewWriter(&deflated)
+	w.Write(zeros)
+	w.Close()
+	encoder, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for flags, content := range map[uint32][]byte{clientCompress: deflated.Bytes(), clientZstd: encoder.EncodeAll(zeros, nil)} {
+		n := len(content)
+		packet := append([]byte{byte(n), byte(n >> 8), byte(n >> 16), 0, 0xff, 0xff, 0xff}, content...)
+		out, err := newPacking(flags).unpack(nil, packet)
+		if len(out) > maxPayload || flags == clientZstd && err == nil {
+			t.Errorf("flags %x: %d bytes, %v", flags, len(out), err)
+		}
+	}
 }

@@ -12,7 +12,7 @@ import (
 // Protocol is the MySQL client/server protocol.
 var Protocol = &protocols.Protocol{
 	Name: "mysql",
-	Doc:  "MySQL client/server protocol 10: MySQL, MariaDB, Percona Server, Aurora MySQL, TiDB, Vitess",
+	Doc:  "client/server protocol 10: MySQL, MariaDB, Percona Server, Aurora MySQL, TiDB, Vitess, PlanetScale, SingleStore, OceanBase, Dolt",
 	Port: 3306,
 	Fields: map[string]protocols.Field{
 		"query":   {Of: "query", Fold: true, Normalize: dialect.Normalize},
@@ -22,6 +22,7 @@ var Protocol = &protocols.Protocol{
 	},
 	Faults:      []string{"error", "delay", "drop", "duplicate", "truncate", "reset"},
 	ServerFirst: true,
+	UpgradesTLS: true,
 	Check:       check,
 	New:         func() protocols.Codec { return new(codec) },
 }

@@ -70,8 +70,8 @@ func (c *codec) Decode(d protocols.Dir, buf []byte) (protocols.Frame, int, error
 	case end < 0:
 		return protocols.Frame{}, 0, nil
 	}
-	l, err := parseLine(bytes.TrimSuffix(buf[:end], []byte("\r")), spoken[d])
-	if err != nil {
+	var l line
+	if err := l.parse(bytes.TrimSuffix(buf[:end], []byte("\r")), spoken[d]); err != nil {
 		return protocols.Frame{}, 0, err
 	}
 	n := end + 1

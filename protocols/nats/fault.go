@@ -15,8 +15,8 @@ func (c *codec) Apply(d protocols.Dir, f protocols.Frame, raw []byte, fates []pr
 	}
 	fate := fates[0]
 	control, _, _ := bytes.Cut(raw, []byte("\n"))
-	l, err := parseLine(bytes.TrimSuffix(control, []byte("\r")), spoken[d])
-	if err != nil {
+	var l line
+	if err := l.parse(bytes.TrimSuffix(control, []byte("\r")), spoken[d]); err != nil {
 		return raw, nil
 	}
 	switch {

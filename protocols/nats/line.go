@@ -44,9 +44,9 @@ type line struct {
 
 func blank(c byte) bool { return c == ' ' || c == '\t' }
 
-// parseLine reads a control line, without its end, that holds one of these
-// operations.
-func parseLine(b []byte, spoken []op) (l line, err error) {
+// parse reads into the empty l a control line, without its end, that holds one
+// of these operations.
+func (l *line) parse(b []byte, spoken []op) error {
 	word, rest := nextWord(b)
 	known := false
 	for _, o := range spoken {
@@ -56,25 +56,25 @@ func parseLine(b []byte, spoken []op) (l line, err error) {
 		}
 	}
 	if !known {
-		return l, fmt.Errorf("unknown operation %.20q", word)
+		return fmt.Errorf("unknown operation %.20q", word)
 	}
 	l.text = rest
 	switch l.op {
 	case pub, hpub, msg, hmsg, sub, unsub:
 	default:
-		return l, nil
+		return nil
 	}
 	for {
 		if word, rest = nextWord(rest); word == nil {
 			break
 		}
 		if l.n == len(l.words) {
-			return l, fmt.Errorf("too many words behind %s", names[l.op])
+			return fmt.Errorf("too many words behind %s", names[l.op])
 		}
 		l.words[l.n] = word
 		l.n++
 	}
-	return l, l.assign()
+	return l.assign()
 }
 
 // nextWord returns the first word of b, nil if there is none, and what follows.

@@ -9,7 +9,7 @@ import (
 // Protocol is NATS, with or without JetStream.
 var Protocol = &protocols.Protocol{
 	Name: "nats",
-	Doc:  "the NATS client protocol: NATS, JetStream, Synadia Cloud",
+	Doc:  "the NATS client protocol: nats-server with or without JetStream, Synadia Cloud",
 	Port: 4222,
 	Fields: map[string]protocols.Field{
 		"topic":   {Of: "key", Wild: wild},
@@ -22,6 +22,7 @@ var Protocol = &protocols.Protocol{
 	Multiplexed: true,
 	Lossy:       true,
 	ServerFirst: true,
+	UpgradesTLS: true,
 	Window:      maxLine,
 	Check:       check,
 	New:         func() protocols.Codec { return &codec{verbose: true} },

@@ -81,6 +81,9 @@ func (c *codec) Decode(d protocols.Dir, buf []byte) (f protocols.Frame, n int, e
 		return f, 0, nil
 	}
 	n = min(len(buf), total)
+	if bound(d, buf[:n]) {
+		return f, 0, errBound
+	}
 	if d == protocols.ToServer {
 		f = c.request(buf[:n], total)
 	} else {
@@ -99,7 +102,7 @@ func (c *codec) Decode(d protocols.Dir, buf []byte) (f protocols.Frame, n int, e
 func whole(d protocols.Dir, tag byte) bool {
 	if d == protocols.ToServer {
 		switch tag {
-		case 'Q', 'P', 'B', 'E', 'D', 'C':
+		case 'Q', 'P', 'B', 'E', 'D', 'C', 'p':
 			return true
 		}
 		return false

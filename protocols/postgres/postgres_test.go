@@ -10,6 +10,10 @@ import (
 
 func TestScripts(t *testing.T) { protocoltest.Run(t, Protocol, "testdata") }
 
+func TestCaptures(t *testing.T) { protocoltest.Captures(t, Protocol, "testdata") }
+
+func TestHostile(t *testing.T) { protocoltest.Hostile(t, Protocol, "testdata") }
+
 func FuzzDecode(f *testing.F) { protocoltest.Fuzz(f, Protocol, "testdata") }
 
 func TestCheck(t *testing.T) {

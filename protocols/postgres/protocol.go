@@ -11,7 +11,7 @@ import (
 // Protocol is the PostgreSQL wire protocol.
 var Protocol = &protocols.Protocol{
 	Name: "postgres",
-	Doc:  "PostgreSQL frontend/backend protocol 3: PostgreSQL, CockroachDB, YugabyteDB, PgBouncer",
+	Doc:  "frontend/backend protocol 3: PostgreSQL, Aurora, AlloyDB, Neon, TimescaleDB, Citus, CockroachDB, YugabyteDB, Materialize, PgBouncer",
 	Port: 5432,
 	Fields: map[string]protocols.Field{
 		"query":  {Of: "text", Fold: true, Normalize: sqltext.Normalize},

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 
@@ -17,6 +18,13 @@ const (
 )
 
 var errTLS = errors.New("the client speaks TLS from the first byte (sslnegotiation=direct)")
+
+var errBound = errors.New("the client binds its login to the server's certificate (SCRAM channel binding), and so refuses any proxy: have it connect with channel_binding=disable")
+
+// bound reports whether a message begins a login with channel binding.
+func bound(d protocols.Dir, message []byte) bool {
+	return d == protocols.ToServer && message[0] == 'p' && bytes.HasPrefix(message[5:], []byte("SCRAM-SHA-256-PLUS\x00"))
+}
 
 // startup reads what a client sends before messages have types: requests for
 // encryption, then a StartupMessage or a CancelRequest.

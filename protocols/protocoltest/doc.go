@@ -2,8 +2,10 @@
 //
 // A codec's whole test is usually this, plus the scripts in its testdata:
 //
-//	func TestScripts(t *testing.T) { protocoltest.Run(t, redis.Protocol, "testdata") }
-//	func FuzzDecode(f *testing.F)  { protocoltest.Fuzz(f, redis.Protocol, "testdata") }
+//	func TestScripts(t *testing.T)  { protocoltest.Run(t, redis.Protocol, "testdata") }
+//	func TestCaptures(t *testing.T) { protocoltest.Captures(t, redis.Protocol, "testdata") }
+//	func TestHostile(t *testing.T)  { protocoltest.Hostile(t, redis.Protocol, "testdata") }
+//	func FuzzDecode(f *testing.F)   { protocoltest.Fuzz(f, redis.Protocol, "testdata") }
 //
 // # Scripts
 //
@@ -89,6 +91,7 @@
 // overwritten as soon as they may be. After that the script is replayed with
 // each step cut at every offset (long steps: at many), and in pieces of one byte:
 // what both sides hear in each step and the items, errors and ends must be the same.
+// For a protocol of datagrams a step is one datagram, and is not cut.
 //
 // Fuzz feeds any conversation in any chunks: no panic, no more consumed than
 // there is, never stuck with a full window, and with no fate the bytes come

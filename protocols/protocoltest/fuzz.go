@@ -2,6 +2,7 @@ package protocoltest
 
 import (
 	"bytes"
+	"path/filepath"
 	"testing"
 
 	"faultbox/protocols"
@@ -11,15 +12,16 @@ import (
 // armed (a compression that it negotiates away); the bytes are then not compared.
 const Rewrites = "rewrites"
 
-// Fuzz feeds the codec conversations of any shape; the scripts in dir are the
-// seeds. See the package comment.
+// Fuzz feeds the codec conversations of any shape; the scripts in dir and its
+// captures are the seeds. See the package comment.
 //
 // A conversation is a run of records: one byte whose lowest bit is the
 // direction, two of length, the bytes. chunk is the size of the pieces they
 // arrive in. fate picks what happens to frames with items: with 0 the bytes must
 // come out as they went in, otherwise only the codec's contract is checked.
 func Fuzz(f *testing.F, p *protocols.Protocol, dir string, options ...string) {
-	for _, path := range scriptsIn(f, dir) {
+	captures, _ := filepath.Glob(filepath.Join(dir, Captured, "*.script"))
+	for i, path := range append(captures, scriptsIn(f, dir)...) {
 		s, err := parseScript(p, path)
 		if err != nil {
 			f.Fatal(err)
@@ -33,7 +35,9 @@ func Fuzz(f *testing.F, p *protocols.Protocol, dir string, options ...string) {
 			}
 		}
 		for fate := range byte(7) {
-			f.Add(conversation, fate*fate, fate)
+			if i >= len(captures) || fate == byte(i)%7 { // captures are long
+				f.Add(conversation, fate*fate, fate)
+			}
 		}
 	}
 	rewrites := len(options) > 0 && options[0] == Rewrites
@@ -65,6 +69,10 @@ func Fuzz(f *testing.F, p *protocols.Protocol, dir string, options ...string) {
 			b := conversation[3 : 3+n]
 			conversation = conversation[3+n:]
 			sent[d] = append(sent[d], b...)
+			if p.Datagram {
+				r.feed(d, b)
+				continue
+			}
 			for len(b) > 0 && r.broken == nil {
 				n := min(len(b), 1+int(chunk)*int(chunk))
 				r.feed(d, b[:n])

@@ -50,6 +50,10 @@ func newRelay(p *protocols.Protocol) *relay {
 
 // feed hands b over in direction d, a window at a time.
 func (r *relay) feed(d protocols.Dir, b []byte) {
+	if r.p.Datagram {
+		r.datagram(d, b)
+		return
+	}
 	window := r.p.Window
 	if window == 0 {
 		window = protocols.DefaultWindow
@@ -99,11 +103,32 @@ func (r *relay) drain(d protocols.Dir, window int) {
 	}
 }
 
+// datagram hands over one datagram.
+func (r *relay) datagram(d protocols.Dir, b []byte) {
+	b = slices.Clip(slices.Clone(b))
+	f, n, err := r.codec.Decode(d, b)
+	switch {
+	case err != nil:
+		r.saw(d, &f, "error "+err.Error())
+		r.out[d] = append(r.out[d], b...)
+	case n != len(b):
+		r.broken = fmt.Errorf("consumed %d bytes of a datagram of %d", n, len(b))
+	default:
+		r.frame(d, &f, b)
+		for i := range b {
+			b[i] = 0xEE
+		}
+	}
+}
+
 func (r *relay) frame(d protocols.Dir, f *protocols.Frame, raw []byte) {
 	x := r.exchange(d, f)
 	fates := r.fatesOf(d, f, x)
 	note := ""
 	switch {
+	case fates != nil && r.p.Datagram && slices.ContainsFunc(fates, isTwice):
+		r.forward(d, f, raw)
+		r.forward(d, f, raw)
 	case fates != nil && len(f.Items) > 0 && r.streams == nil && slices.ContainsFunc(fates, isTwice) && !f.End:
 		x.twice, x.twiceDir, x.first = fates, d, *f
 		x.first.Items = slices.Clone(f.Items)

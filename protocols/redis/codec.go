@@ -29,6 +29,7 @@ type codec struct {
 	rewrites   map[uint64][]byte // answers to be replaced, by ID
 
 	strange map[string]*command // commands that are not in the table, by name
+	known   [8]spelling         // commands that came lately
 	item    [1]protocols.Item
 	keys    []string
 }

@@ -1,6 +1,9 @@
 package redis
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // command is what the codec knows about one command, or one subcommand
 // ("CONFIG GET").
@@ -153,14 +156,35 @@ func fields(names string) []string {
 // lookup returns the command that the arguments name. A command that is not in
 // the table (a module's) is taken to have its key first.
 func (c *codec) lookup(a args) *command {
+	spelled := a.at(0)
+	known := &c.known[(len(spelled)+int(first(spelled)))%len(c.known)]
+	if known.cmd != nil && bytes.Equal(known.spelled, spelled) {
+		return known.cmd
+	}
 	var buf [64]byte
-	name := upper(buf[:0], a.at(0))
+	name := upper(buf[:0], spelled)
 	cmd := c.find(name, firstKey)
-	if cmd.subs && a.len() > 1 {
+	switch {
+	case cmd.subs && a.len() > 1:
 		name = upper(append(name, ' '), a.at(1))
 		cmd = c.find(name, noKey)
+	case !cmd.subs && len(spelled) <= len(buf):
+		known.spelled, known.cmd = append(known.spelled[:0], spelled...), cmd
 	}
 	return cmd
+}
+
+// spelling is a command as the client has written its name.
+type spelling struct {
+	spelled []byte
+	cmd     *command
+}
+
+func first(b []byte) byte {
+	if len(b) == 0 {
+		return 0
+	}
+	return b[0]
 }
 
 func (c *codec) find(name []byte, keys keySpec) *command {

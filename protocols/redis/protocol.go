@@ -12,7 +12,7 @@ import (
 // Protocol is Redis and whatever else speaks RESP.
 var Protocol = &protocols.Protocol{
 	Name: "redis",
-	Doc:  "RESP2 and RESP3: Redis, Valkey, KeyDB, Dragonfly",
+	Doc:  "RESP2 and RESP3: Redis, Valkey, KeyDB, Dragonfly, Garnet, Kvrocks, ElastiCache, MemoryDB, Upstash",
 	Port: 6379,
 	Fields: map[string]protocols.Field{
 		"command": {Of: "op", Fold: true, Wild: container},

@@ -22,6 +22,9 @@ import (
 
 // attach gets hold of a container that runs already, without a change to it.
 func (w *world) attach(ctx context.Context, cli *client.Client, s *runtime.Service, pass runtime.Gate) (runtime.Instance, error) {
+	if err := w.wake(ctx, cli, s); err != nil {
+		return nil, err
+	}
 	c, err := find(ctx, cli, s.Container)
 	if err != nil {
 		return nil, err
@@ -109,16 +112,25 @@ func (w *world) invite(ctx context.Context, cli *client.Client) error {
 		if err != nil {
 			return fmt.Errorf("start service %s: connect container %q to the network of the others: %w", s.Name, s.Container, stopped(err))
 		}
+		w.guests = append(w.guests, c.ID)
 	}
 	return nil
+}
+
+// dismiss takes from the world's network whoever was invited. Podman would
+// remove the network and leave them with one that is no more.
+func (w *world) dismiss(ctx context.Context) {
+	cli, err := w.engine.connect()
+	if err != nil {
+		return
+	}
+	for _, id := range w.guests {
+		cli.NetworkDisconnect(ctx, w.bridge.id, id, true) // whoever is left goes with the network
+	}
 }
 
 // allAttached reports whether nothing is to be started: then there is no need
 // for a network.
 func allAttached(services []*runtime.Service) bool {
 	return !slices.ContainsFunc(services, func(s *runtime.Service) bool { return s.Container == "" })
-}
-
-func someAttached(services []*runtime.Service) bool {
-	return slices.ContainsFunc(services, func(s *runtime.Service) bool { return s.Container != "" })
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,13 +20,19 @@ import (
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/client"
+
+	"faultbox/runtime"
 )
 
 // build builds the image of a folder with a Dockerfile, unless one was built
 // from the same content before. It returns the image's tag, which names the
 // content.
-func (e *Engine) build(ctx context.Context, cli *client.Client, dir string) (string, error) {
-	if err := checkBuildDir(dir); err != nil {
+func (e *Engine) build(ctx context.Context, cli *client.Client, dir string, b *runtime.Build) (string, error) {
+	if b == nil {
+		b = &runtime.Build{}
+	}
+	recipe, err := recipeOf(dir, b)
+	if err != nil {
 		return "", err
 	}
 	skip, err := readIgnore(dir)
@@ -33,7 +40,10 @@ func (e *Engine) build(ctx context.Context, cli *client.Client, dir string) (str
 		return "", err
 	}
 	h := sha256.New()
-	if err := pack(h, dir, skip); err != nil {
+	if err := recipe.describe(h, b); err != nil {
+		return "", err
+	}
+	if err := pack(h, dir, skip, recipe); err != nil {
 		return "", fmt.Errorf("read %s to build an image of it: %w", dir, err)
 	}
 	tag := "faultbox/" + imageName(filepath.Base(dir)) + ":" + hex.EncodeToString(h.Sum(nil))[:16]
@@ -45,37 +55,26 @@ func (e *Engine) build(ctx context.Context, cli *client.Client, dir string) (str
 	begin := time.Now()
 	e.say("building the image of %s …", dir)
 	var log strings.Builder
-	if err := e.sendBuild(ctx, cli, dir, skip, tag, &log); err != nil {
+	if err := e.sendBuild(ctx, cli, dir, skip, tag, recipe, b, &log); err != nil {
 		return "", fmt.Errorf("build the image of %s: %w; the build's output:\n    %s", dir, stopped(err), lastLines(log.String(), 60))
 	}
 	e.say("built the image of %s in %s", dir, time.Since(begin).Round(100*time.Millisecond))
 	return tag, nil
 }
 
-func checkBuildDir(dir string) error {
-	info, err := os.Stat(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("build the image of %s: there is no such folder: correct build=", dir)
-	case err != nil:
-		return fmt.Errorf("build the image of %s: %w", dir, err)
-	case !info.IsDir():
-		return fmt.Errorf("build the image of %s: it is a file: build= names the folder of the Dockerfile", dir)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "Dockerfile")); err != nil {
-		return fmt.Errorf("build the image of %s: it has no Dockerfile: write one, or correct build=", dir)
-	}
-	return nil
-}
-
 // sendBuild has the engine build a folder. What it prints goes to log.
-func (e *Engine) sendBuild(ctx context.Context, cli *client.Client, dir string, skip *ignore, tag string, log *strings.Builder) error {
+func (e *Engine) sendBuild(ctx context.Context, cli *client.Client, dir string, skip *ignore, tag string, recipe *recipe, b *runtime.Build, log *strings.Builder) error {
 	r, w := io.Pipe()
 	defer r.Close()
-	go func() { w.CloseWithError(pack(w, dir, skip)) }()
+	go func() { w.CloseWithError(pack(w, dir, skip, recipe)) }()
+	labels := maps.Clone(b.Labels)
+	if labels == nil {
+		labels = make(map[string]string)
+	}
+	labels[labelBuild] = filepath.Base(dir)
 	answer, err := cli.ImageBuild(ctx, r, build.ImageBuildOptions{
-		Tags: []string{tag}, Dockerfile: "Dockerfile", Remove: true, ForceRemove: true,
-		Labels: map[string]string{labelBuild: filepath.Base(dir)},
+		Tags: []string{tag}, Dockerfile: recipe.name, Remove: true, ForceRemove: true, Labels: labels,
+		BuildArgs: b.Args, Target: b.Target, ExtraHosts: b.ExtraHosts, NetworkMode: b.Network, ShmSize: b.ShmSize,
 	})
 	if err != nil {
 		return err
@@ -86,9 +85,13 @@ func (e *Engine) sendBuild(ctx context.Context, cli *client.Client, dir string, 
 
 // pack writes a folder as a tar archive that depends on names, modes and
 // content alone: no owner, no time.
-func pack(to io.Writer, dir string, skip *ignore) error {
+func pack(to io.Writer, dir string, skip *ignore, recipe *recipe) error {
 	w := tar.NewWriter(to)
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err := recipe.pack(w)
+	if err != nil {
+		return err
+	}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

@@ -37,20 +37,22 @@ func (e *Engine) Start(ctx context.Context, rw runtime.World, s *runtime.Service
 	if s.Container != "" {
 		return w.attach(ctx, cli, s, pass)
 	}
-	img, err := e.imageOf(ctx, cli, s)
-	if err != nil {
-		return nil, err
-	}
 	g, err := openGate(filepath.Join(w.Dir(), "gates", s.Name))
 	if err != nil {
 		return nil, err
 	}
 	defer g.close()
-	id, err := w.create(ctx, cli, s, img, g)
-	if err != nil {
-		return nil, err
+	id := w.resume(s.Name)
+	i := &instance{cli: cli, world: w, service: s, id: id, since: again(id), asked: make(chan struct{}), exited: make(chan struct{})}
+	if id == "" {
+		img, err := e.imageOf(ctx, cli, s)
+		if err != nil {
+			return nil, err
+		}
+		if i.id, err = w.create(ctx, cli, s, img, g); err != nil {
+			return nil, err
+		}
 	}
-	i := &instance{cli: cli, world: w, service: s, id: id, asked: make(chan struct{}), exited: make(chan struct{})}
 	if err := i.start(ctx, g, pass); err != nil {
 		err = i.explain(ctx, err)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
@@ -62,6 +64,10 @@ func (e *Engine) Start(ctx context.Context, rw runtime.World, s *runtime.Service
 
 // create makes the container, with the gate in front of what the image executes.
 func (w *world) create(ctx context.Context, cli *client.Client, s *runtime.Service, img image.InspectResponse, g *gate) (string, error) {
+	s, over, err := w.trusting(ctx, cli, s, img, g)
+	if err != nil {
+		return "", err
+	}
 	config, err := w.config(s, img)
 	if err != nil {
 		return "", err
@@ -70,23 +76,24 @@ func (w *world) create(ctx context.Context, cli *client.Client, s *runtime.Servi
 	if err != nil {
 		return "", err
 	}
+	host.Mounts = append(host.Mounts, over...)
 	for _, p := range s.Ports {
 		port := nat.Port(strconv.Itoa(p.Container) + "/tcp")
 		config.ExposedPorts[port] = struct{}{}
 		host.PortBindings[port] = append(host.PortBindings[port], nat.PortBinding{HostPort: strconv.Itoa(p.Host)})
 	}
-	networking := &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
-		w.bridge.name: {
-			Aliases:    []string{s.Name},
-			IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: w.addrs[s.Name].String()},
-		},
-	}}
+	if err := w.furnish(ctx, cli, s, config, host); err != nil {
+		return "", err
+	}
+	places := w.placesOf(s)
+	host.NetworkMode = container.NetworkMode(places[0].bridge.name)
+	networking := &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{places[0].bridge.name: places[0].endpoint}}
 	name := w.name + "-" + s.Name
 	made, err := cli.ContainerCreate(ctx, config, host, networking, nil, name)
 	if err != nil {
 		return "", explainCreate(name, s, stopped(err))
 	}
-	return made.ID, nil
+	return made.ID, w.connect(ctx, cli, made.ID, places[1:])
 }
 
 // config is what the image says, and the spec.
@@ -100,6 +107,7 @@ func (w *world) config(s *runtime.Service, img image.InspectResponse) (*containe
 	if img.Config != nil {
 		entrypoint, c.Cmd = img.Config.Entrypoint, img.Config.Cmd
 	}
+	entrypoint, c.Cmd = command(s.Settings, entrypoint, c.Cmd)
 	if len(s.Args) > 0 {
 		c.Cmd = s.Args
 	}
@@ -175,6 +183,14 @@ func (i *instance) start(ctx context.Context, g *gate, pass runtime.Gate) error 
 	}
 	if v.says.Error != "" {
 		return errors.New(v.says.Error)
+	}
+	if err := i.world.join(true); err != nil {
+		return err
+	}
+	if i.world.engine.podman() {
+		if err := announce(i.ns); err != nil {
+			return err
+		}
 	}
 	cgroup, err := cgroupOf(v.pid)
 	if err != nil {

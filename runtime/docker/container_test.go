@@ -46,6 +46,7 @@ var masks = []struct {
 	{regexp.MustCompile(`if\d+`), "ifN"},
 	{regexp.MustCompile(`(?m)^\d+: eth`), "N: eth"},
 	{regexp.MustCompile(`(?m)^total \d+`), "total N"},
+	{regexp.MustCompile(`\bmaster:\d+`), "master:N"},
 	{regexp.MustCompile(`overlay2/l/\w+`), "LAYER"},
 	{regexp.MustCompile(`[A-Z][a-z]{2} +\d+ +[\d:]+`), "DATE"},
 	{regexp.MustCompile(`(?m)^([-dlcbps][-rwxtTsS]{9}) +\d+ (\S+) +(\S+) +\d[\d, ]* DATE`), "$1 $2 $3 DATE"},
@@ -74,16 +75,17 @@ func TestNothingChanges(t *testing.T) {
 		{"user", runtime.Service{User: "1000:1000"}, []string{"--user", "1000:1000"}},
 		{"environment and folder", runtime.Service{Env: []string{"A=b c", "FROM_IMAGE=no", "EMPTY="}, Workdir: "/tmp"},
 			[]string{"--env", "A=b c", "--env", "FROM_IMAGE=no", "--env", "EMPTY=", "--workdir", "/tmp"}},
+		{"read-only, without capabilities", runtime.Service{Settings: &runtime.Settings{HostConfig: []byte(`{"ReadonlyRootfs": true, "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"]}`)}},
+			[]string{"--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"}},
+		{"limits", runtime.Service{Settings: &runtime.Settings{HostConfig: []byte(`{"Memory": 268435456, "PidsLimit": 100, "Ulimits": [{"Name": "nofile", "Soft": 1000, "Hard": 2000}]}`)}},
+			[]string{"--memory", "256m", "--pids-limit", "100", "--ulimit", "nofile=1000:2000"}},
+		{"names", runtime.Service{Settings: &runtime.Settings{Config: []byte(`{"Hostname": "alpha", "Domainname": "example.test"}`), HostConfig: []byte(`{"Dns": ["192.0.2.53"], "DnsSearch": ["example.test"], "DnsOptions": ["ndots:2"], "ExtraHosts": ["beta:192.0.2.1"]}`)}},
+			[]string{"--hostname", "alpha", "--domainname", "example.test", "--dns", "192.0.2.53", "--dns-search", "example.test", "--dns-option", "ndots:2", "--add-host", "beta:192.0.2.1"}},
 		{"port", runtime.Service{Ports: []runtime.PortMap{{Host: 18081, Container: 8080}}}, []string{"--publish", "18081:8080"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			engine := dockertest.Start(t)
-			dir := t.TempDir()
-			dockerfile := "FROM faultbox/probe\nENTRYPOINT [\"/bin/sh\", \"-c\", \"eval \\\"$0\\\"; exec sleep 1000\"]\n"
-			if err := os.WriteFile(dir+"/Dockerfile", []byte(dockerfile), 0o644); err != nil {
-				t.Fatal(err)
-			}
-			engine.Must(t, "build", "--quiet", "--tag", "faultbox/dump", dir)
+			image(t, engine, "faultbox/dump", "FROM faultbox/probe\nENTRYPOINT [\"/bin/sh\", \"-c\", \"eval \\\"$0\\\"; exec sleep 1000\"]\n")
 
 			s := c.s
 			s.Name, s.Image, s.Args = "svc", "faultbox/dump", []string{dump, "", "last argument"}
@@ -190,11 +192,17 @@ func TestEnds(t *testing.T) {
 // shell makes an image whose arguments are a script.
 func shell(t *testing.T, engine *dockertest.Engine) {
 	t.Helper()
+	image(t, engine, "faultbox/shell", "FROM faultbox/probe\nENTRYPOINT [\"/bin/sh\", \"-c\"]\n")
+}
+
+// image builds an image of a Dockerfile.
+func image(t *testing.T, engine *dockertest.Engine, tag, dockerfile string) {
+	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(dir+"/Dockerfile", []byte("FROM faultbox/probe\nENTRYPOINT [\"/bin/sh\", \"-c\"]\n"), 0o644); err != nil {
+	if err := os.WriteFile(dir+"/Dockerfile", []byte(dockerfile), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	engine.Must(t, "build", "--quiet", "--tag", "faultbox/shell", dir)
+	engine.Must(t, "build", "--quiet", "--tag", tag, dir)
 }
 
 // TestStop: a service that hears its stop signal has its say.

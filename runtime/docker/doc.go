@@ -10,7 +10,9 @@
 // network namespace is intercepted, and becomes the entrypoint (execve), so
 // that nothing of it is left in the container but the mount: process 1, its
 // arguments, environment, descriptors, limits, capabilities and signals are the
-// image's. If nobody answers it in time it opens by itself.
+// image's. If nobody answers it in time it opens by itself. A container with an
+// init of the engine's (docker run --init) shows the gate in the arguments of
+// that init, which is process 1 there.
 //
 // # Worlds
 //
@@ -32,6 +34,10 @@
 // # Needs
 //
 // An engine on this machine whose containers are seen from here: Docker 20.10
-// or newer. It is found as the docker command finds it: DOCKER_HOST, else the
-// current context, else /var/run/docker.sock, else Podman's socket.
+// or newer, or Podman 4.3 or newer with netavark and aardvark-dns, by the service
+// that speaks Docker's API (`podman system service`). It is found as the docker
+// command finds it: DOCKER_HOST, else the current context, else
+// /var/run/docker.sock, else Podman's socket. Who makes the cgroups, the engine
+// or systemd, and of which version, does not matter: a container's is read where
+// its first process is.
 package docker

@@ -10,11 +10,13 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/client"
 
 	"faultbox/runtime"
@@ -26,6 +28,7 @@ type Engine struct {
 	o Options
 
 	connect func() (*client.Client, error) // once
+	podman  func() bool                    // once: it is Podman, which plays Docker
 	images  images
 	subnets subnets
 
@@ -39,6 +42,7 @@ var _ runtime.Driver = (*Engine)(nil)
 func New(o Options) *Engine {
 	e := &Engine{o: o}
 	e.connect = sync.OnceValues(e.dial)
+	e.podman = sync.OnceValue(e.isPodman)
 	return e
 }
 
@@ -82,6 +86,19 @@ func (e *Engine) dial() (*client.Client, error) {
 		return nil, &runtime.LacksError{What: fmt.Sprintf("the Docker engine at %s runs %s containers; Linux containers are needed", at.host, ping.OSType)}
 	}
 	return cli, nil
+}
+
+// isPodman asks the engine. Podman makes a network's bridge with the network's
+// first container only, and gives containers other MAC addresses each time.
+func (e *Engine) isPodman() bool {
+	cli, err := e.connect()
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), pingTimeout)
+	defer cancel()
+	v, err := cli.ServerVersion(ctx)
+	return err == nil && slices.ContainsFunc(v.Components, func(c types.ComponentVersion) bool { return c.Name == "Podman Engine" })
 }
 
 // pingTimeout is how long an engine may take to say that it is there.

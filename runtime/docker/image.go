@@ -71,7 +71,11 @@ func (e *Engine) imageOf(ctx context.Context, cli *client.Client, s *runtime.Ser
 	ref := s.Image
 	var err error
 	if s.Build != "" {
-		ref, err = e.images.once(ctx, "build "+s.Build, func() (string, error) { return e.build(ctx, cli, s.Build) })
+		var how *runtime.Build
+		if s.Settings != nil {
+			how = s.Settings.Build
+		}
+		ref, err = e.images.once(ctx, fmt.Sprintf("build %s %p", s.Build, how), func() (string, error) { return e.build(ctx, cli, s.Build, how) })
 	} else {
 		_, err = e.images.once(ctx, "image "+ref, func() (string, error) { return ref, e.fetch(ctx, cli, ref) })
 	}

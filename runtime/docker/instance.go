@@ -12,12 +12,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/docker/docker/client"
 	"golang.org/x/sys/unix"
 
 	"faultbox/runtime"
+	"faultbox/runtime/host"
 )
 
 // grace is how long a container may take to end after its stop signal.
@@ -37,7 +39,8 @@ type instance struct {
 	ns    *os.File // its network namespace
 
 	exited chan struct{}
-	err    error // valid once exited is closed
+	err    error       // valid once exited is closed
+	killed atomic.Bool // by Kill
 
 	mu      sync.Mutex
 	last    []string // lines, once the container is removed
@@ -122,27 +125,17 @@ func (i *instance) Err() error {
 // Dial connects from the container's network namespace. localhost is
 // 127.0.0.1, then ::1; a name is a service's.
 func (i *instance) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(address)
+	name, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", address, err)
 	}
-	hosts := []string{host}
-	if host == "localhost" || host == "" {
+	hosts := []string{name}
+	if name == "localhost" || name == "" {
 		hosts = []string{"127.0.0.1", "::1"}
-	} else if ip, ok := i.world.addrs[host]; ok {
+	} else if ip, ok := i.world.addrs[name]; ok {
 		hosts = []string{ip.String()}
 	}
-	var first error
-	for _, h := range hosts {
-		conn, err := dialInside(ctx, i.ns, network, net.JoinHostPort(h, port))
-		if err == nil {
-			return conn, nil
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	return nil, first
+	return host.Dial(ctx, i.ns, network, hosts, port)
 }
 
 // Stop sends the image's stop signal, waits for the grace period or until ctx
@@ -167,6 +160,11 @@ func (i *instance) Stop(ctx context.Context) error {
 	defer cancel()
 	if err := i.abandon(ctx); err != nil {
 		return err
+	}
+	if i.foreign && i.killed.Load() {
+		if err := i.revive(); err != nil {
+			return err
+		}
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -247,10 +245,14 @@ func (i *instance) abandon(ctx context.Context) (err error) {
 	if err == nil && !i.foreign {
 		<-i.exited
 	}
+	i.letGo()
+	return err
+}
+
+func (i *instance) letGo() {
 	i.unfollow()
 	i.pidfd.Close()
 	if i.ns != nil {
 		i.ns.Close()
 	}
-	return err
 }

@@ -4,16 +4,18 @@ package docker_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"faultbox/intercept"
+	"faultbox/runtime/docker"
 	"faultbox/runtime/docker/dockertest"
 )
 
@@ -25,14 +27,14 @@ type background struct {
 
 // begin runs a spec whose tests take long, and waits until n of its
 // containers are up.
-func begin(t *testing.T, engine *dockertest.Engine, spec string, n int) *background {
+func begin(t *testing.T, engine *dockertest.Engine, spec string, n int, args ...string) *background {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "faultbox.star")
 	if err := os.WriteFile(file, []byte(spec), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	before := len(containers(t, engine))
-	b := &background{cmd: exec.Command(dockertest.Faultbox(t), "test", file, "--timeout", "5m")}
+	b := &background{cmd: exec.Command(dockertest.Faultbox(t), append([]string{"test", file, "--timeout", "5m"}, args...)...)}
 	b.cmd.Stdout, b.cmd.Stderr = &b.out, &b.out
 	if err := b.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -140,65 +142,114 @@ def test_long():
 	}
 }
 
-// TestCycles starts and stops containers over and over: FAULTBOX_CYCLES times,
-// 10 by default.
-func TestCycles(t *testing.T) {
-	cycles := 10
-	if n, err := strconv.Atoi(os.Getenv("FAULTBOX_CYCLES")); err == nil {
-		cycles = n
-	}
+// TestEngineRestarts: the engine is restarted in the middle of a run; tests
+// that come after do not mind, not even with a container that was to be kept.
+func TestEngineRestarts(t *testing.T) {
 	engine := dockertest.Start(t)
 	engine.Images(t, "probe")
-	if err := engine.Empty(); err != nil {
+	run := begin(t, engine, `
+kept = service("kept", interface("main", "http", 8080), image = "faultbox/probe", env = {"GREETING": "hello"}, reuse = True)
+def test_1_meanwhile():
+    def gone():
+        return not kept.get(path = "/", timeout = "1s").ok
+    assert_true(eventually(gone, timeout = "2m"))
+    sleep("3s")
+def test_2_after():
+    assert_eq(kept.get(path = "/").body, "hello")
+def test_3_after():
+    assert_eq(kept.get(path = "/").body, "hello")
+`, 1, "-j1")
+	if err := engine.Down(); err != nil {
 		t.Fatal(err)
 	}
-	var first string
-	for n := range cycles {
-		front, back := probe("front"), probe("back")
-		t.Run("cycle", func(t *testing.T) {
-			b := newBed(t, front, back)
-			peer := peerOf(b, back)
-			server, client := b.start(t, back, nil), b.start(t, front, &witness{}, peer)
-			ready(t, server)
-			ready(t, client)
-		})
-		if t.Failed() {
-			return
-		}
-		if n < 2 { // what is opened once and kept is open by now
-			first = holdings(t)
-		}
+	if err := engine.Up(); err != nil {
+		t.Fatal(err)
 	}
-	if last := holdings(t); last != first {
-		t.Errorf("after %d cycles there are %s, after two %s", cycles, last, first)
+	out, _ := run.wait()
+	for _, test := range []string{"test_2_after", "test_3_after"} {
+		if !strings.Contains(out, "✓ "+test) {
+			t.Errorf("%s did not pass:\n%s", test, out)
+		}
 	}
 	if left, err := engine.Left(); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %q, %v", left, err)
 	}
 }
 
-// holdings counts what this process and this machine hold.
-func holdings(t *testing.T) string {
-	t.Helper()
-	time.Sleep(300 * time.Millisecond) // connections to the engine close in the background
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
+// TestExecUnfaulted: programs that are started in a container beside its service
+// are no part of the service; faults of its system calls do not touch them.
+func TestExecUnfaulted(t *testing.T) {
+	engine := dockertest.Start(t)
+	engine.Images(t, "probe")
+	if err := engine.Empty(); err != nil {
 		t.Fatal(err)
 	}
-	sockets := 0
-	for _, fd := range fds {
-		if to, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.HasPrefix(to, "socket:") {
-			sockets++
+	run := begin(t, engine, `
+back = service("back", interface("main", "http", 8080), image = "faultbox/probe", env = {"GREETING": "hello"})
+front = service("front", interface("main", "http", 8080), image = "faultbox/probe", depends_on = [back])
+def refused():
+    for n in range(60):
+        r = front.get(path = "/fetch?url=http://back:8080/")
+        assert_true("connection refused" in r.body, r.body)
+        sleep("100ms")
+def test_refused():
+    fault(front, connect = deny("ECONNREFUSED", to = back), run = refused)
+`, 2)
+	name := engine.Must(t, "ps", "--filter", "label=faultbox.service=front", "--format", "{{.Names}}")
+	times := 0
+	for {
+		out, err := engine.Docker("exec", name, "/probe", "get", "http://back:8080/")
+		if err != nil && over(t, engine) {
+			break
 		}
-	}
-	links, _ := exec.Command("ip", "-o", "link").Output()
-	mounts, _ := os.ReadFile("/proc/self/mountinfo")
-	cgroups, _ := filepath.Glob("/sys/fs/cgroup/*/docker/*")
-	groups := 0
-	for _, path := range cgroups {
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			groups++
+		if err != nil || out != "200 hello" {
+			t.Fatalf("exec printed %q, %v", out, err)
 		}
+		times++
 	}
-	return fmt.Sprintf("%d descriptors that are no sockets, %d links, %d mounts, %d cgroups", len(fds)-sockets, bytes.Count(links, []byte("\n")), bytes.Count(mounts, []byte("\n")), groups)
+	if out, code := run.wait(); code != 0 || times < 5 {
+		t.Errorf("exit code %d, %d times\n%s", code, times, out)
+	}
+}
+
+// over reports whether the containers end within a while.
+func over(t *testing.T, engine *dockertest.Engine) bool {
+	for range 50 {
+		if len(containers(t, engine)) < 2 {
+			return true
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return false
+}
+
+// TestNameClash: somebody else's container has the name.
+func TestNameClash(t *testing.T) {
+	dockertest.Start(t).Images(t, "probe")
+	s := probe("svc")
+	b := newBed(t, s)
+	name := b.Must(t, "network", "ls", "--filter", "label=faultbox.run", "--format", "{{.Name}}") + "-svc"
+	b.Must(t, "create", "--name", name, "--network", "none", "faultbox/probe")
+	defer b.Docker("rm", "--force", "--volumes", name)
+	_, err := b.driver.Start(context.Background(), b.world, s, func(intercept.Target) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "remove that one: `docker rm -f "+name+"`") {
+		t.Errorf("start: %v", err)
+	}
+}
+
+// TestPermission asks for the engine as a user who may not use its socket.
+func TestPermission(t *testing.T) {
+	if os.Getenv("FAULTBOX_TEST_ASK") != "" {
+		fmt.Println(docker.New(docker.Options{}).Supported())
+		return
+	}
+	dockertest.Start(t)
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestPermission$", "-test.v")
+	cmd.Env = append(os.Environ(), "FAULTBOX_TEST_ASK=1")
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if want := "permission denied on its socket: run as root (`sudo faultbox test …`), or add this user to the group docker"; err != nil || !strings.Contains(string(out), want) {
+		t.Errorf("%v\n%s\nwant %s", err, out, want)
+	}
 }

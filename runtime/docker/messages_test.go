@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/docker/docker/client"
 
@@ -159,4 +162,28 @@ func TestEndpoint(t *testing.T) {
 	if err := e.Supported(); !errors.As(err, &lacks) || !strings.Contains(err.Error(), "run faultbox there") {
 		t.Errorf("an engine elsewhere: %v", err)
 	}
+}
+
+// TestProgress: a pull that takes long says how far it is, every 2 s.
+func TestProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said strings.Builder
+		e := New(Options{Progress: &said})
+		r, w := io.Pipe()
+		go func() {
+			for done := 0; done <= 10; done++ {
+				fmt.Fprintf(w, `{"status":"Downloading","id":"layer","progressDetail":{"current":%d,"total":%d}}`+"\n", done<<20, 10<<20)
+				time.Sleep(time.Second)
+			}
+			fmt.Fprintln(w, `{"status":"Pull complete","id":"layer"}`)
+			w.Close()
+		}()
+		if err := e.follow(r, "pulling image x", nil); err != nil {
+			t.Fatal(err)
+		}
+		want := "faultbox: pulling image x: 3 of 10 MB\nfaultbox: pulling image x: 6 of 10 MB\nfaultbox: pulling image x: 9 of 10 MB\n"
+		if said.String() != want {
+			t.Errorf("said %q, want %q", said.String(), want)
+		}
+	})
 }

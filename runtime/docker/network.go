@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -128,28 +129,55 @@ func usedPrefixes() (used []netip.Prefix, err error) {
 
 // bridge is a network that was made for a world.
 type bridge struct {
-	id, name, device string
-	subnet           netip.Prefix
+	id, name string
+	subnet   netip.Prefix
+	router   netip.Addr // the gateway, if it is not the first address
 }
 
 // gateway is the host's own address on the network.
 func (b *bridge) gateway() netip.Addr { return nth(b.subnet, 1) }
 
+// device is the link of this machine that is the network: under the name that
+// Docker gives it, or else the one with the gateway's address. It is "" if
+// there is none.
+func (b *bridge) device() (string, error) {
+	name := "br-" + b.id[:min(12, len(b.id))]
+	if _, err := net.InterfaceByName(name); err == nil {
+		return name, nil
+	}
+	links, err := net.Interfaces()
+	if err != nil {
+		return "", fmt.Errorf("read this machine's links: %w", err)
+	}
+	gateway := netip.PrefixFrom(b.gateway(), subnetBits).String()
+	for _, link := range links {
+		addrs, _ := link.Addrs()
+		if slices.ContainsFunc(addrs, func(a net.Addr) bool { return a.String() == gateway }) {
+			return link.Name, nil
+		}
+	}
+	return "", nil
+}
+
 // newBridge makes a network whose addresses we choose.
-func (e *Engine) newBridge(ctx context.Context, cli *client.Client, name string, labels map[string]string) (*bridge, error) {
+func (e *Engine) newBridge(ctx context.Context, cli *client.Client, name string, labels map[string]string, changes ...func(*network.CreateOptions)) (*bridge, error) {
 	for try := 0; ; try++ {
 		subnet, err := e.subnets.take()
 		if err != nil {
 			return nil, err
 		}
 		b := &bridge{name: name, subnet: subnet}
-		created, err := cli.NetworkCreate(ctx, name, network.CreateOptions{
+		o := network.CreateOptions{
 			Driver: "bridge",
 			Labels: labels,
 			IPAM:   &network.IPAM{Config: []network.IPAMConfig{{Subnet: subnet.String(), Gateway: b.gateway().String()}}},
-		})
+		}
+		for _, change := range changes {
+			change(&o)
+		}
+		created, err := cli.NetworkCreate(ctx, name, o)
 		if err == nil {
-			b.id, b.device = created.ID, "br-"+created.ID[:min(12, len(created.ID))]
+			b.id = created.ID
 			return b, nil
 		}
 		e.subnets.release(subnet)

@@ -27,6 +27,14 @@ func (*Engine) Supported() error {
 // Worlds returns inner.
 func (*Engine) Worlds(inner runtime.Worlds) runtime.Worlds { return inner }
 
+// Members fails.
+func (e *Engine) Members(context.Context, string) ([]Member, error) { return nil, e.Supported() }
+
+// WatchProject fails.
+func (e *Engine) WatchProject(context.Context, string, []string, func(string)) error {
+	return e.Supported()
+}
+
 // Start fails.
 func (e *Engine) Start(context.Context, runtime.World, *runtime.Service, runtime.Gate) (runtime.Instance, error) {
 	return nil, e.Supported()

@@ -17,15 +17,64 @@ import (
 
 func TestMain(m *testing.M) { dockertest.Main(m) }
 
-// TestScripts runs faultbox, as users have it, against an engine. The images
-// that a script needs stand in its first line: "# images: NAME…".
+// TestScripts runs faultbox, as users have it, against an engine.
 func TestScripts(t *testing.T) {
-	engine := dockertest.Start(t)
-	faultbox := dockertest.Faultbox(t)
 	files, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil {
 		t.Fatal(err)
 	}
+	runScripts(t, dockertest.Start(t), files...)
+}
+
+func someScripts() (files []string) {
+	for _, name := range []string{"edges", "mixed", "syscalls", "attach", "reuse"} {
+		files = append(files, "testdata/script/"+name+".txtar")
+	}
+	return files
+}
+
+// TestEngines runs some of the scripts against other engines.
+func TestEngines(t *testing.T) {
+	t.Run("newest", func(t *testing.T) { runScripts(t, dockertest.Newest(t), someScripts()...) })
+	t.Run("podman", func(t *testing.T) {
+		engine := dockertest.Podman(t)
+		runScripts(t, engine, someScripts()...)
+		podmanIsFound(t, engine)
+	})
+}
+
+// TestSystemd runs them where systemd makes the cgroups, of version 2 only.
+func TestSystemd(t *testing.T) {
+	if !dockertest.UnderSystemd(t) {
+		return
+	}
+	engine := dockertest.Start(t)
+	if info := engine.Must(t, "info", "--format", "{{.CgroupDriver}} {{.CgroupVersion}}"); info != "systemd 2" {
+		t.Fatalf("cgroups are %s", info)
+	}
+	runScripts(t, engine, someScripts()...)
+}
+
+// podmanIsFound runs a spec where nothing names an engine.
+func podmanIsFound(t *testing.T, engine *dockertest.Engine) {
+	t.Helper()
+	engine.Images(t, "probe")
+	file := filepath.Join(t.TempDir(), "faultbox.star")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(long(1), "200s", "1ms")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(dockertest.Faultbox(t), "test", file)
+	cmd.Env = append(os.Environ(), "DOCKER_HOST=", "HOME="+t.TempDir())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("without DOCKER_HOST: %v\n%s", err, out)
+	}
+}
+
+// runScripts runs scripts, one after the other: what they leave is then theirs.
+// The images that one needs stand in its first line: "# images: NAME…".
+func runScripts(t *testing.T, engine *dockertest.Engine, files ...string) {
+	t.Helper()
+	faultbox := dockertest.Faultbox(t)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -73,7 +122,7 @@ func nothingLeft(engine *dockertest.Engine) func(*testscript.TestScript, bool, [
 		links, err := exec.Command("ip", "-br", "link").Output()
 		ts.Check(err)
 		for line := range strings.Lines(string(links)) {
-			if name := strings.Fields(line)[0]; strings.HasPrefix(name, "fbx") || strings.HasPrefix(name, "veth") || strings.HasPrefix(name, "br-") {
+			if name := strings.Fields(line)[0]; strings.HasPrefix(name, "fbx") || strings.HasPrefix(name, "veth") || strings.HasPrefix(name, "br-") || strings.HasPrefix(name, "podman") {
 				left = append(left, "link "+name)
 			}
 		}

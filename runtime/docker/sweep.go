@@ -12,6 +12,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
 )
 
@@ -43,7 +44,7 @@ func (e *Engine) removeWorld(ctx context.Context, name string) error {
 	return remove(ctx, cli, byWorld, func(map[string]string) bool { return true })
 }
 
-// remove removes the containers, then the networks, that are found by filter
+// remove removes the containers, then the networks and volumes, that are found by filter
 // and whose labels fit.
 func remove(ctx context.Context, cli *client.Client, filter filters.Args, fits func(labels map[string]string) bool) error {
 	containers, err := cli.ContainerList(ctx, container.ListOptions{All: true, Filters: filter})
@@ -63,6 +64,15 @@ func remove(ctx context.Context, cli *client.Client, filter filters.Args, fits f
 	for _, n := range networks {
 		if fits(n.Labels) {
 			errs = append(errs, removeNetwork(ctx, cli, n.ID))
+		}
+	}
+	volumes, err := cli.VolumeList(ctx, volume.ListOptions{Filters: filter})
+	if err != nil {
+		return errors.Join(append(errs, stopped(err))...)
+	}
+	for _, v := range volumes.Volumes {
+		if fits(v.Labels) {
+			errs = append(errs, cli.VolumeRemove(ctx, v.Name, true))
 		}
 	}
 	return errors.Join(errs...)

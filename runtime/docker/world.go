@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,7 +24,7 @@ const removeTimeout = 20 * time.Second
 // Worlds gives the worlds of inner a network for containers each.
 func (e *Engine) Worlds(inner runtime.Worlds) runtime.Worlds {
 	w := &worlds{engine: e, inner: inner}
-	if someAttached(e.o.Services) {
+	if slices.ContainsFunc(e.o.Services, func(s *runtime.Service) bool { return !s.Shareable() }) {
 		w.turn = make(chan struct{}, 1)
 	}
 	return w
@@ -81,11 +82,21 @@ type world struct {
 	runtime.World
 	engine *Engine
 	name   string
-	leave  func()                  // lets the next world in
-	bridge *bridge                 // nil: nothing is started, so that there is no network
-	addrs  map[string]netip.Addr   // by service
-	others map[string][]netip.Addr // further ones, of containers that were there before
-	hosts  string                  // path of the local services' hosts file; "": none
+	leave  func()                   // lets the next world in
+	bridge *bridge                  // nil: nothing is started, so that there is no network
+	addrs  map[string]netip.Addr    // by service
+	others map[string][]netip.Addr  // further ones, of containers that were there before
+	nets   map[*runtime.Net]*bridge // of a project; the world's own stands for one of them
+	places map[string][]place       // by service, on those
+	hosts  string                   // path of the local services' hosts file; "": none
+
+	joining sync.Mutex
+	device  string // the network's bridge, once the world's namespace is on it
+
+	guests []string // containers that were there before, which are on the network too
+
+	halting sync.Mutex
+	halted  map[string]string // containers that are to be started again, by service
 
 	closing  sync.Once
 	closeErr error
@@ -114,16 +125,42 @@ func (w *world) build(ctx context.Context) error {
 			w.addrs[s.Name] = nth(w.bridge.subnet, uint32(2+i))
 		}
 	}
-	if !o.HostNetwork {
-		at := netip.PrefixFrom(w.own(), subnetBits)
-		if err := o.Join(w.NetNS(), w.bridge.device, at, w.bridge.gateway()); err != nil {
-			return fmt.Errorf("join network %s: %w (is the Docker engine in another network namespace than faultbox, as in a virtual machine?)", w.name, err)
-		}
+	if err := w.settle(ctx, cli); err != nil {
+		return err
 	}
 	if err := w.invite(ctx, cli); err != nil {
 		return err
 	}
+	if err := w.join(false); err != nil {
+		return err
+	}
 	return w.writeHosts()
+}
+
+// join makes the world's namespace a host of its network. Podman makes the
+// bridge when it starts the network's first container: until then there is
+// nothing to join, which is an error once it must be there.
+func (w *world) join(must bool) error {
+	w.joining.Lock()
+	defer w.joining.Unlock()
+	if w.device != "" || w.engine.o.HostNetwork {
+		return nil
+	}
+	device, err := w.bridge.device()
+	if err == nil && device == "" {
+		if !must && w.engine.podman() {
+			return nil
+		}
+		err = errors.New("its bridge is not on this machine: is the engine in another network namespace than faultbox, as in a virtual machine?")
+	}
+	if err == nil {
+		err = w.engine.o.Join(w.NetNS(), device, netip.PrefixFrom(w.own(), subnetBits), w.bridge.gateway())
+	}
+	if err != nil {
+		return fmt.Errorf("join network %s: %w", w.name, err)
+	}
+	w.device = device
+	return nil
 }
 
 // own is the address of local services and of the test's steps on the network.
@@ -181,7 +218,7 @@ func (w *world) Dial(ctx context.Context, network, address string) (net.Conn, er
 			address = net.JoinHostPort(ip.String(), port)
 		}
 	}
-	if w.bridge == nil {
+	if w.bridge == nil || w.beyond(address) {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}
 	return w.World.Dial(ctx, network, address)
@@ -195,8 +232,13 @@ func (w *world) Close() error {
 		defer cancel()
 		var errs []error
 		if w.bridge != nil {
+			w.dismiss(ctx)
 			errs = append(errs, w.engine.removeWorld(ctx, w.name))
+			if w.device != "" {
+				errs = append(errs, removeBridge(w.device))
+			}
 			w.engine.subnets.release(w.bridge.subnet)
+			w.giveBack()
 		}
 		w.closeErr = errors.Join(append(errs, w.World.Close())...)
 		w.leave()

@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"os"
-	"path/filepath"
 	"sync"
-	"syscall"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -84,11 +81,6 @@ func (n *Impairer) load() error {
 
 // Impair implements runtime.Network.
 func (n *Impairer) Impair(w runtime.World, from *runtime.Service, to []*runtime.Service, f intercept.Fault, prob float64, seed uint64) (runtime.Impairment, error) {
-	for _, s := range append([]*runtime.Service{from}, to...) {
-		if !s.Local() {
-			return nil, &runtime.LacksError{What: fmt.Sprintf("impair the network of %s: this build can do that to local programs only, not to containers", s.Name)}
-		}
-	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err := n.load(); err != nil {
@@ -177,73 +169,6 @@ func (i *impairment) lift() error {
 	return err
 }
 
-// enter makes the flows known: what from sends to the ports of to, and what to
-// gets from the ports of from.
-func (i *impairment) enter() error {
-	sender, err := i.cgroup(i.from)
-	if err != nil {
-		return err
-	}
-	for _, s := range i.to {
-		receiver, err := i.cgroup(s)
-		if err != nil {
-			return err
-		}
-		for _, itf := range s.Interfaces {
-			err = errors.Join(err, i.add(bpf.NetworkFlow{Cgroup: sender, Port: swap(itf.Port), Side: 0}))
-		}
-		for _, itf := range i.from.Interfaces {
-			err = errors.Join(err, i.add(bpf.NetworkFlow{Cgroup: receiver, Port: swap(itf.Port), Side: 1}))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// cgroup returns the id of a service's cgroup, and hooks its world's.
-func (i *impairment) cgroup(s *runtime.Service) (uint64, error) {
-	dir, err := i.world.Cgroup(s.Name)
-	if err != nil {
-		return 0, err
-	}
-	info, err := os.Stat(dir)
-	if err != nil {
-		return 0, fmt.Errorf("find cgroup of %s: %w", s.Name, err)
-	}
-	if i.base == "" {
-		if err := i.hook(filepath.Dir(dir)); err != nil {
-			return 0, err
-		}
-	}
-	return info.Sys().(*syscall.Stat_t).Ino, nil
-}
-
-func (i *impairment) hook(base string) error {
-	h := i.n.hooks[base]
-	if h == nil {
-		h = &hook{}
-		for _, p := range []struct {
-			prog   *ebpf.Program
-			attach ebpf.AttachType
-		}{{i.n.objs.Leave, ebpf.AttachCGroupInetEgress}, {i.n.objs.Arrive, ebpf.AttachCGroupInetIngress}} {
-			l, err := link.AttachCgroup(link.CgroupOptions{Path: base, Attach: p.attach, Program: p.prog})
-			if err != nil {
-				for _, l := range h.links {
-					l.Close()
-				}
-				return fmt.Errorf("attach program to %s: %w", base, err)
-			}
-			h.links = append(h.links, l)
-		}
-		i.n.hooks[base] = h
-	}
-	h.users++
-	i.base = base
-	return nil
-}
-
 // add sets the impairment's bit in a flow. n.mu is held.
 func (i *impairment) add(f bpf.NetworkFlow) error {
 	var mask uint64
@@ -272,5 +197,26 @@ func (i *impairment) leave() (err error) {
 	return err
 }
 
-// swap brings a port into network byte order.
-func swap(port int) uint16 { return bits.ReverseBytes16(uint16(port)) }
+func (i *impairment) hook(base string) error {
+	h := i.n.hooks[base]
+	if h == nil {
+		h = &hook{}
+		for _, p := range []struct {
+			prog   *ebpf.Program
+			attach ebpf.AttachType
+		}{{i.n.objs.Leave, ebpf.AttachCGroupInetEgress}, {i.n.objs.Arrive, ebpf.AttachCGroupInetIngress}} {
+			l, err := link.AttachCgroup(link.CgroupOptions{Path: base, Attach: p.attach, Program: p.prog})
+			if err != nil {
+				for _, l := range h.links {
+					l.Close()
+				}
+				return fmt.Errorf("attach program to %s: %w", base, err)
+			}
+			h.links = append(h.links, l)
+		}
+		i.n.hooks[base] = h
+	}
+	h.users++
+	i.base = base
+	return nil
+}

@@ -9,6 +9,10 @@
 // goes on as if nothing had happened. The next start of faultbox sweeps it
 // (see package world).
 //
+// In a world without cgroups, as there is none without root, a service is started
+// below a reaper: a small process that adopts whatever of the service loses its
+// parent, buries it, and stops or kills all of it when told to.
+//
 // A service ends when its first process does. If that exits with 0 and leaves
-// others in the cgroup (a daemon), it ends with the last of them.
+// others behind (a daemon), it ends with the last of them.
 package process

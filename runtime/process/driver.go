@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	goruntime "runtime"
 	"sync"
 	"syscall"
 
@@ -36,11 +35,18 @@ func New(o Options) runtime.Driver {
 // Start implements runtime.Driver. A mistake that shows before the service
 // would run (no such program, no such user) is returned without calling gate.
 func (d *driver) Start(ctx context.Context, w runtime.World, s *runtime.Service, gate runtime.Gate) (runtime.Instance, error) {
+	s, overlays, err := trusting(s, w.Dir())
+	if err != nil {
+		return nil, err
+	}
 	cmd, err := resolve(s, w, d.o.Dir)
 	if err != nil {
 		return nil, err
 	}
 	cgroup, err := w.Cgroup(s.Name)
+	if err == nil && cgroup == "" {
+		err = cmd.asOurselves(s)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -57,21 +63,23 @@ func (d *driver) Start(ctx context.Context, w runtime.World, s *runtime.Service,
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	if err := portsFree(w, s); err != nil {
+		return nil, err
+	}
 	// What faultbox itself was started with beyond 0, 1 and 2 is not for services.
 	d.private.Do(func() { unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) })
-	proc, err := cmd.start(exec, birth{w.NetNS(), hostsOf(w), cgroup}, logs)
+	tree, err := cmd.start(exec, birth{w.NetNS(), append(hostsOf(w), overlays...), cgroup, w}, logs)
 	if err != nil {
 		return nil, err
 	}
 	closeAll(exec)
 	if exec.Started != nil {
 		if err := exec.Started(); err != nil {
-			proc.Kill()
-			proc.Wait()
+			tree.abort()
 			return nil, cmd.explain(err)
 		}
 	}
-	i := &instance{world: w, cgroup: cgroup, grace: d.o.Grace, proc: proc, logs: logs, exited: make(chan struct{})}
+	i := &instance{world: w, grace: d.o.Grace, tree: tree, logs: logs, exited: make(chan struct{})}
 	go i.wait()
 	return i, nil
 }
@@ -86,13 +94,17 @@ func closeAll(exec *intercept.Exec) {
 
 // birth is where a service is to be born.
 type birth struct {
-	ns     *os.File // network namespace
-	hosts  string   // file to see as /etc/hosts; "": the machine's
-	cgroup string
+	ns       *os.File // network namespace
+	overlays []overlay
+	cgroup   string // "": none; a reaper keeps its processes together
+	world    runtime.World
 }
 
 // start executes the command, or what was put in front of it.
-func (c *command) start(exec *intercept.Exec, at birth, logs *logs) (*os.Process, error) {
+func (c *command) start(exec *intercept.Exec, at birth, logs *logs) (tree, error) {
+	if at.cgroup == "" {
+		return c.startReaped(exec, at, logs)
+	}
 	cg, err := os.Open(at.cgroup)
 	if err != nil {
 		return nil, fmt.Errorf("open cgroup: %w", err)
@@ -110,7 +122,7 @@ func (c *command) start(exec *intercept.Exec, at birth, logs *logs) (*os.Process
 		Sys:   &syscall.SysProcAttr{Setsid: true, UseCgroupFD: true, CgroupFD: int(cg.Fd()), Credential: c.cred},
 	}
 	var proc *os.Process
-	if err := birthplace(at.ns, at.hosts, func() (err error) {
+	if err := birthplace(at.ns, at.overlays, func() (err error) {
 		if proc, err = os.StartProcess(exec.Path, exec.Argv, attr); err != nil {
 			err = c.explain(err)
 		}
@@ -118,29 +130,5 @@ func (c *command) start(exec *intercept.Exec, at birth, logs *logs) (*os.Process
 	}); err != nil {
 		return nil, err
 	}
-	return proc, nil
-}
-
-// inside runs f on a locked thread in network namespace ns and brings the
-// thread home; one that cannot go home ends. What f starts is born in ns.
-func inside(ns *os.File, f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		goruntime.LockOSThread()
-		home, err := os.Open("/proc/thread-self/ns/net")
-		if err != nil {
-			goruntime.UnlockOSThread()
-			done <- err
-			return
-		}
-		defer home.Close()
-		if err = os.NewSyscallError("setns", unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)); err == nil {
-			err = f()
-		}
-		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
-			goruntime.UnlockOSThread()
-		}
-		done <- err
-	}()
-	return <-done
+	return &cgroupTree{at.cgroup, proc}, nil
 }

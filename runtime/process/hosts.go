@@ -10,30 +10,30 @@ import (
 	"golang.org/x/sys/unix"
 
 	"faultbox/runtime"
+	"faultbox/runtime/host"
 )
 
-// hostsOf returns the file that services of a world are to see as /etc/hosts;
-// "" for the machine's own. A world where services find each other by name has
-// such a file.
-func hostsOf(w runtime.World) string {
-	if h, ok := w.(interface{ Hosts() string }); ok {
-		return h.Hosts()
+// hostsOf returns the file that services of a world see as /etc/hosts. A world
+// where services find each other by name has one.
+func hostsOf(w runtime.World) []overlay {
+	if h, ok := w.(interface{ Hosts() string }); ok && h.Hosts() != "" {
+		return []overlay{{h.Hosts(), "/etc/hosts"}}
 	}
-	return ""
+	return nil
 }
 
-// birthplace runs f where a service is to be born: in network namespace ns and,
-// if hosts is a file, where that is /etc/hosts.
-func birthplace(ns *os.File, hosts string, f func() error) error {
-	if hosts == "" {
-		return inside(ns, f)
+// birthplace runs f where a service is to be born: in network namespace ns and
+// where it sees the overlays, if there are any.
+func birthplace(ns *os.File, overlays []overlay, f func() error) error {
+	if len(overlays) == 0 {
+		return host.Inside(ns, f)
 	}
 	done := make(chan error, 1)
 	go func() {
 		goruntime.LockOSThread() // for good: the thread ends with the goroutine
-		err := os.NewSyscallError("setns", unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET))
+		err := host.Enter(ns)
 		if err == nil {
-			err = mountHosts(hosts)
+			err = mount(overlays)
 		}
 		if err == nil {
 			err = f()
@@ -43,16 +43,19 @@ func birthplace(ns *os.File, hosts string, f func() error) error {
 	return <-done
 }
 
-// mountHosts gives the thread a mount namespace of its own, mount_namespaces(7).
-func mountHosts(hosts string) error {
+// mount gives the thread a mount namespace of its own, mount_namespaces(7), with
+// the overlays in it.
+func mount(overlays []overlay) error {
 	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("make mount namespace: %w", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
-	if err := unix.Mount(hosts, "/etc/hosts", "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("mount hosts file: %w", err)
+	for _, o := range overlays {
+		if err := unix.Mount(o.file, o.at, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mount %s at %s: %w", o.file, o.at, err)
+		}
 	}
 	return nil
 }

@@ -4,12 +4,8 @@ package process
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -23,11 +19,10 @@ const killTimeout = 10 * time.Second
 
 // instance implements runtime.Instance.
 type instance struct {
-	world  runtime.World
-	cgroup string
-	grace  time.Duration
-	proc   *os.Process
-	logs   *logs
+	world runtime.World
+	grace time.Duration
+	tree  tree
+	logs  *logs
 
 	exited chan struct{}
 	err    error // valid once exited is closed
@@ -35,15 +30,15 @@ type instance struct {
 
 // wait reaps the first process and tells how the service ended.
 func (i *instance) wait() {
-	state, err := i.proc.Wait()
+	ws, err := i.tree.wait()
 	switch {
 	case err != nil:
 		i.err = fmt.Errorf("wait for process: %w", err)
-	case state.Success():
+	case ws.Exited() && ws.ExitStatus() == 0:
 		// A daemon goes on without its first process, until it is killed.
-		i.err = waitEmpty(context.Background(), i.cgroup)
+		i.err = i.tree.empty(context.Background())
 	default:
-		i.err = ending(state.Sys().(syscall.WaitStatus))
+		i.err = ending(ws)
 	}
 	i.logs.end()
 	close(i.exited)
@@ -89,13 +84,9 @@ func (i *instance) Dial(ctx context.Context, network, address string) (net.Conn,
 
 // Stop sends SIGTERM to the first process (to all of them, if a daemon's first
 // is gone), waits for the grace period or until ctx ends, and then kills every
-// process of the service and removes its cgroup. It may be called again.
+// process of the service and cleans up. It may be called again.
 func (i *instance) Stop(ctx context.Context) error {
-	if i.proc.Signal(syscall.SIGTERM) != nil {
-		for _, pid := range pidsIn(i.cgroup) {
-			syscall.Kill(pid, syscall.SIGTERM)
-		}
-	}
+	i.tree.signal(syscall.SIGTERM)
 	grace := time.NewTimer(i.grace)
 	defer grace.Stop()
 	select {
@@ -103,18 +94,12 @@ func (i *instance) Stop(ctx context.Context) error {
 	case <-grace.C:
 	case <-ctx.Done():
 	}
-	err := os.WriteFile(filepath.Join(i.cgroup, "cgroup.kill"), []byte("1"), 0)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("kill service: %w", err)
-	}
 	// Not bounded by ctx: what was killed goes at once, unless it is stuck.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
 	defer cancel()
-	if err := waitEmpty(ctx, i.cgroup); err != nil {
+	if err := i.tree.end(ctx); err != nil {
 		return fmt.Errorf("stop service: %w", err)
 	}
 	<-i.exited
-	// On some kernels (seen on 6.18) what is cloned into a cgroup that was
-	// killed once is killed at birth: the next start needs a new one.
-	return removeCgroup(i.cgroup)
+	return nil
 }

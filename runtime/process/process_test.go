@@ -27,7 +27,7 @@ func newWorld(tb testing.TB) runtime.World {
 	tb.Helper()
 	dir := tb.TempDir()
 	os.Chmod(filepath.Dir(dir), 0o755) // so that other users may enter
-	worlds := world.New(world.Options{Root: filepath.Join(dir, "worlds")})
+	worlds := world.New(world.Options{Root: filepath.Join(dir, "worlds"), NoCgroups: bare})
 	w, err := worlds.New(context.Background(), "process")
 	var lacks *runtime.LacksError
 	if errors.As(err, &lacks) {
@@ -84,6 +84,9 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 
 func pids(tb testing.TB, w runtime.World, service string) []string {
 	tb.Helper()
+	if bare {
+		return children(os.Getpid())
+	}
 	dir, err := w.Cgroup(service)
 	if err != nil {
 		tb.Fatal(err)

@@ -65,7 +65,11 @@ func (c *Console) paint(color, s string) string {
 
 func (c *Console) start(b *strings.Builder, r *runtime.StartRecord) {
 	c.up = make(map[string]bool)
-	fmt.Fprintf(b, "%s %s  %s, seed %d\n", c.paint("1", "faultbox"), r.File, plural(r.Tests, "test"), r.Seed)
+	fmt.Fprintf(b, "%s %s  %s, seed %d", c.paint("1", "faultbox"), r.File, plural(r.Tests, "test"), r.Seed)
+	if r.Tier != "" {
+		fmt.Fprintf(b, ", %s (not available so: %s)", r.Tier, r.Lacks)
+	}
+	b.WriteByte('\n')
 	for _, w := range r.Warnings {
 		fmt.Fprintf(b, "%s %s\n", c.paint("33", "warning:"), w)
 	}

@@ -31,7 +31,11 @@ func toObject(r runtime.Record) object {
 	switch {
 	case r.Start != nil:
 		s := r.Start
-		return object{"type": "start", "version": s.Version, "file": s.File, "seed": s.Seed, "tests": s.Tests, "warnings": s.Warnings}
+		o := object{"type": "start", "version": s.Version, "file": s.File, "seed": s.Seed, "tests": s.Tests, "warnings": s.Warnings}
+		if s.Tier != "" {
+			o["tier"], o["lacks"] = s.Tier, s.Lacks
+		}
+		return o
 	case r.Service != nil:
 		s := r.Service
 		return object{"type": "service", "test": s.Test, "service": s.Service, "state": s.State, "detail": s.Detail, "ms": ms(s.Took)}

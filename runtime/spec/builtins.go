@@ -24,6 +24,7 @@ func (l *loader) builtins() starlark.StringDict {
 	}{
 		{loading, l.service, []string{"service"}},
 		{loading, l.iface, []string{"interface"}},
+		{loading, l.compose, []string{"compose"}},
 		{loading, l.op, []string{"op"}},
 		{always, l.tcp, []string{"tcp"}},
 		{always, l.http, []string{"http"}},

@@ -33,6 +33,8 @@ type Options struct {
 	CheckCall func(name string, f intercept.Fault) (warning string, err error)
 	// Recipes holds what @faultbox/recipes/ stands for. nil: nothing.
 	Recipes fs.FS
+	// Project finds the project that compose(…) names. nil: none can be.
+	Project func(context.Context, runtime.ProjectQuery) (*runtime.Project, error)
 	// LoadTimeout bounds the execution of the file; 0: DefaultLoadTimeout.
 	LoadTimeout time.Duration
 }

@@ -41,7 +41,7 @@ var mistakes = []struct {
 	{name: "volume", src: `service("db", image = "x", volumes = {"./a": "a"})`, want: "1:28: service: `volumes`: \"./a:a\" is no volume; write {\"./host\": \"/container\"} or {\"./host\": \"/container:ro\"}"},
 	{name: "unknown dependency", src: `service("db", "./db", depends_on = ["bd"])`, want: "1:23: service: `depends_on`: there is no service \"bd\"; did you mean `db`?"},
 	{name: "cycle", src: "service(\"a\", \"./a\", depends_on = [\"b\"])\nservice(\"b\", \"./b\", depends_on = [\"a\"])", want: "1:21: service: `depends_on`: services wait for each other: a → b → a"},
-	{name: "unknown protocol", src: `interface("main", "postgress", 5432)`, want: "1:19: interface: `protocol`: there is no protocol \"postgress\"; did you mean `postgres`? (there are http, grpc, postgres, mysql, redis, kafka and tcp)"},
+	{name: "unknown protocol", src: `interface("main", "postgress", 5432)`, want: "1:19: interface: `protocol`: there is no protocol \"postgress\"; did you mean `postgres`? (there are http, grpc, postgres, mysql, redis, kafka, dns and tcp)"},
 	{name: "port", src: `interface("main", "redis", 70000)`, want: "1:28: interface: `port`: want a number from 1 to 65535, got 70000"},
 	{name: "interface name", src: `interface("addr", "redis", 1)`, want: "1:11: interface: `name`: \"addr\" cannot be written as service.addr; take another name"},
 	{name: "two interfaces", src: `service("a", "./a", interface("x", "redis", 1), interface("x", "redis", 2))`, want: "1:49: service: two interfaces are named \"x\"; the other is at faultbox.star:1:21"},

@@ -23,7 +23,7 @@ func TestReference(t *testing.T) {
 		t.Fatalf("found %d examples", len(blocks))
 	}
 	for i, code := range blocks {
-		if i > 0 && !strings.Contains(code, "service(") {
+		if i > 0 && !strings.Contains(code, "service(") && !strings.Contains(code, "compose(") {
 			code = blocks[0] + code
 		}
 		chdir(t, map[string]string{"faultbox.star": code})

@@ -122,7 +122,7 @@ func (s *serviceValue) addInterface(d *interfaceDecl) error {
 		switch {
 		case r.itf.Name == d.itf.Name:
 			return fmt.Errorf("two interfaces are named %q; the other is at %s", d.itf.Name, r.itf.Pos)
-		case r.itf.Port == d.itf.Port && (r.itf.Protocol.Name == "udp") == (d.itf.Protocol.Name == "udp"):
+		case r.itf.Port == d.itf.Port && r.itf.Protocol.Datagram == d.itf.Protocol.Datagram:
 			return fmt.Errorf("interfaces %q and %q have the same port %d", r.itf.Name, d.itf.Name, d.itf.Port)
 		}
 	}

@@ -41,7 +41,7 @@ func testProtocols() []*protocols.Protocol {
 	return []*protocols.Protocol{
 		p("http", map[string]protocols.Field{"method": op, "path": key, "headers": {Of: "header:"}}, all),
 		grpc, postgres, p("mysql", sql, "error delay drop reset"), p("redis", kv, all), kafka,
-		p("tcp", nil, "delay drop truncate reset response"),
+		p("dns", map[string]protocols.Field{"name": key, "type": op}, all), p("tcp", nil, "delay drop truncate reset response"),
 	}
 }
 
@@ -59,13 +59,14 @@ func testSteps() map[string][]runtime.Method {
 	return map[string][]runtime.Method{
 		"http":     http,
 		"postgres": {{Name: "query", Params: []runtime.Param{str("sql", true), {Name: "args", Kind: runtime.List}}}},
+		"dns":      {{Name: "query", Params: []runtime.Param{str("name", true), str("type", false)}}},
 		"redis":    {{Name: "get", Params: []runtime.Param{str("key", true)}}},
 		"grpc":     {{Name: "call", Params: []runtime.Param{str("method", true), {Name: "body", Kind: runtime.Dict}}}},
 	}
 }
 
 func testOptions() Options {
-	return Options{Protocols: testProtocols(), Steps: testSteps(), CheckSyscall: func(name string) error {
+	return Options{Protocols: testProtocols(), Steps: testSteps(), Project: testProject, CheckSyscall: func(name string) error {
 		known := []string{"write", "read", "open", "fsync", "connect", "sendto"}
 		for _, k := range known {
 			if k == name {

@@ -11,6 +11,7 @@ func All() map[string]runtime.Stepper {
 	return map[string]runtime.Stepper{
 		"grpc":      grpcSteps{},
 		"amqp":      amqpSteps{},
+		"dns":       dnsSteps{},
 		"http":      httpSteps{},
 		"http2":     httpSteps{h2: true},
 		"memcached": memcachedSteps{},

@@ -227,6 +227,7 @@ var contract = map[string]map[string]string{
 	"amqp":      {"publish": "exchange routing_key data", "get": "queue", "declare": "queue exchange binding"},
 	"nats":      {"publish": "subject data", "request": "subject data timeout", "subscribe": "subject timeout"},
 	"memcached": {"get": "key", "set": "key value", "delete": "key", "incr": "key value"},
+	"dns":       {"query": "name type timeout"},
 	"tcp":       {"send": "data hex timeout"},
 	"udp":       {"send": "data hex timeout"},
 }

@@ -34,30 +34,13 @@ func (s udpSession) Do(ctx context.Context, _ string, args runtime.Args) runtime
 	if err != nil {
 		return failed(context.Background(), err)
 	}
-	conn, err := s.e.Dial(ctx, "udp", s.e.Addr)
-	if err != nil {
-		return failed(ctx, err)
-	}
-	defer conn.Close()
-	defer (&link{Conn: conn}).closeWith(ctx)()
-	if _, err := conn.Write(out); err != nil {
-		return failed(ctx, err)
-	}
 	limit := answerTimeout
 	if d, given := args["timeout"].(time.Duration); given {
 		limit = d
 	}
-	if limit <= 0 {
-		return runtime.Response{OK: true}
-	}
-	conn.SetReadDeadline(time.Now().Add(limit))
-	buf := make([]byte, 64<<10)
-	n, err := conn.Read(buf)
-	if timedOut(err) {
-		err = &timeoutError{limit}
-	}
+	answer, err := exchangeDatagram(ctx, s.e, out, limit, nil)
 	if err != nil {
 		return failed(ctx, err)
 	}
-	return runtime.Response{OK: true, Body: string(buf[:n]), Data: hex.EncodeToString(buf[:n])}
+	return runtime.Response{OK: true, Body: string(answer), Data: hex.EncodeToString(answer)}
 }

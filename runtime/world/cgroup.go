@@ -3,7 +3,6 @@
 package world
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"faultbox/runtime/host"
 )
 
 // killTimeout bounds the death of processes that were sent SIGKILL: only one
@@ -69,97 +68,37 @@ func basesOf(mountinfo, self string) []string {
 	return nil
 }
 
+// errNoKill says that the kernel cannot end all that runs in a cgroup at once.
+var errNoKill = errors.New("this kernel lacks cgroup.kill: Linux 5.14 or newer is needed")
+
+// writeFile writes to a file that is there; os.WriteFile would try to make it,
+// which a cgroup forbids in other words.
+func writeFile(name, text string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
 // killCgroup kills every process in a cgroup and below it, waits until they
 // are gone and removes the directories. One that does not exist is fine.
 func killCgroup(dir string) error {
-	err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0)
+	err := writeFile(filepath.Join(dir, "cgroup.kill"), "1")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if _, statErr := os.Stat(dir); errors.Is(statErr, fs.ErrNotExist) {
-			return nil
+		if err := host.RemoveCgroup(dir); err == nil || errors.Is(err, fs.ErrNotExist) {
+			return nil // it was empty, or not there
 		}
-		return fmt.Errorf("kill what runs in %s: the kernel has no cgroup.kill: Linux 5.14 or newer is needed", dir)
+		return fmt.Errorf("kill what runs in %s: %w", dir, errNoKill)
 	case err != nil:
 		return fmt.Errorf("kill what runs in %s: %w", dir, err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 	defer cancel()
-	if err := waitEmpty(ctx, dir); err != nil {
+	if err := host.AwaitEmpty(ctx, dir); err != nil {
 		return err
 	}
-	return removeCgroup(dir)
-}
-
-// waitEmpty waits until no process is left in a cgroup and below it.
-func waitEmpty(ctx context.Context, dir string) error {
-	f, err := os.Open(filepath.Join(dir, "cgroup.events"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("watch cgroup: %w", err)
-	}
-	defer f.Close()
-	buf := make([]byte, 256)
-	for {
-		n, err := f.ReadAt(buf, 0)
-		if n == 0 && err != nil || strings.Contains(string(buf[:n]), "populated 0") {
-			return nil // empty, or removed by somebody else
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("wait for processes %v in %s to die: %w (stuck in the kernel? look at `ps -o pid,stat,wchan,cmd`)", pidsIn(dir), dir, context.Cause(ctx))
-		}
-		// The kernel raises POLLPRI when the file has changed since it was read.
-		fds := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLPRI}}
-		if _, err := unix.Poll(fds, 100); err != nil && err != unix.EINTR {
-			return fmt.Errorf("watch cgroup: %w", err)
-		}
-	}
-}
-
-// pidsIn lists the processes in a cgroup and below it.
-func pidsIn(dir string) (pids []string) {
-	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return nil
-		}
-		f, err := os.Open(filepath.Join(path, "cgroup.procs"))
-		if err != nil {
-			return nil
-		}
-		defer f.Close()
-		for sc := bufio.NewScanner(f); sc.Scan(); {
-			pids = append(pids, sc.Text())
-		}
-		return nil
-	})
-	return pids
-}
-
-// removeCgroup removes an empty cgroup and those below it.
-func removeCgroup(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("remove cgroup: %w", err)
-	}
-	for _, e := range entries {
-		if e.IsDir() {
-			if err := removeCgroup(filepath.Join(dir, e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	for try := 0; ; try++ {
-		err := unix.Rmdir(dir)
-		if err == nil || err == unix.ENOENT {
-			return nil
-		}
-		if err != unix.EBUSY || try == 50 {
-			return fmt.Errorf("remove cgroup %s: %w", dir, err)
-		}
-		time.Sleep(time.Millisecond) // a last process is on its way out
-	}
+	return host.RemoveCgroup(dir)
 }

@@ -11,6 +11,9 @@
 // why nothing outside answers there: a service that needs the outside network
 // is run with --network host.
 //
+// Without root there are no cgroups (Options.NoCgroups): the folder then lists the
+// processes that are to be ended with the world.
+//
 // A run holds a lock (flock) on its cgroup and on its folder for as long as it
 // lives. Sweep removes those whose lock is free: their run was killed. That
 // holds across PID and mount namespaces, and for a process id that was reused.

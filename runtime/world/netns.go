@@ -8,62 +8,25 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	goruntime "runtime"
 
 	"golang.org/x/sys/unix"
+
+	"faultbox/runtime/host"
 )
 
-// openNetNS returns the network namespace of the calling thread.
-func openNetNS() (*os.File, error) { return os.Open("/proc/thread-self/ns/net") }
-
-// elsewhere runs enter and then f on a locked thread, and brings the thread
-// home. A thread that cannot go home ends.
-func elsewhere(enter, f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		goruntime.LockOSThread()
-		home, err := openNetNS()
-		if err != nil {
-			goruntime.UnlockOSThread()
-			done <- err
-			return
-		}
-		defer home.Close()
-		if err = enter(); err == nil {
-			err = f()
-		}
-		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
-			goruntime.UnlockOSThread()
-		}
-		done <- err
-	}()
-	return <-done
-}
-
-// inside runs f on a thread in namespace ns.
-func inside(ns *os.File, f func() error) error {
-	return elsewhere(func() error {
-		raw, err := ns.SyscallConn()
-		if err != nil {
-			return fmt.Errorf("enter network namespace: %w", err)
-		}
-		var set error
-		if raw.Control(func(fd uintptr) { set = unix.Setns(int(fd), unix.CLONE_NEWNET) }) != nil {
-			return fmt.Errorf("enter network namespace: the world is closed: %w", net.ErrClosed)
-		}
-		return os.NewSyscallError("setns", set)
-	}, f)
-}
-
 // newNetNS makes a network namespace whose loopback is up, for IPv4 and IPv6.
-func newNetNS() (ns *os.File, err error) {
-	err = elsewhere(
+// open lets everybody in it listen below port 1024: there is no root.
+func newNetNS(open bool) (ns *os.File, err error) {
+	err = host.Elsewhere(
 		func() error { return os.NewSyscallError("unshare", unix.Unshare(unix.CLONE_NEWNET)) },
 		func() error {
 			if err := loopbackUp(); err != nil {
 				return err
 			}
-			ns, err = openNetNS()
+			if open { // where the kernel refuses, services hear of it
+				os.WriteFile("/proc/sys/net/ipv4/ip_unprivileged_port_start", []byte("0"), 0)
+			}
+			ns, err = host.NetNS()
 			return err
 		})
 	if err != nil {
@@ -71,6 +34,10 @@ func newNetNS() (ns *os.File, err error) {
 	}
 	return ns, nil
 }
+
+// Alone makes a network namespace that this process has for itself fit to work
+// in: its loopback is up.
+func Alone() error { return loopbackUp() }
 
 // loopbackUp sets lo up in the thread's namespace (netdevice(7)); the kernel
 // then gives it 127.0.0.1 and ::1.
@@ -91,31 +58,15 @@ func loopbackUp() error {
 // dialInside connects from namespace ns. The host is an IP address or
 // localhost, which stands for 127.0.0.1, then ::1.
 func dialInside(ctx context.Context, ns *os.File, network, address string) (conn net.Conn, err error) {
-	host, port, err := net.SplitHostPort(address)
+	name, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", address, err)
 	}
-	hosts := []string{host}
-	if host == "localhost" || host == "" {
+	hosts := []string{name}
+	if name == "localhost" || name == "" {
 		hosts = []string{"127.0.0.1", "::1"}
-	} else if _, err := netip.ParseAddr(host); err != nil {
+	} else if _, err := netip.ParseAddr(name); err != nil {
 		return nil, fmt.Errorf("dial %s: a world knows localhost and IP addresses only; local services share its loopback: use localhost:%s", address, port)
 	}
-	var first error
-	for _, h := range hosts {
-		err = inside(ns, func() (err error) {
-			conn, err = new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(h, port))
-			return err
-		})
-		if err == nil {
-			return conn, nil
-		}
-		if first == nil {
-			first = err
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return nil, first
+	return host.Dial(ctx, ns, network, hosts, port)
 }

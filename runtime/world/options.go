@@ -10,4 +10,7 @@ type Options struct {
 	// HostNetwork gives worlds the machine's own network namespace. Then there
 	// is one world at a time: New waits for the one before to be closed.
 	HostNetwork bool
+	// NoCgroups goes without cgroups, which need root: Cgroup returns "", and
+	// drivers name what is to be ended with the world (Adopt).
+	NoCgroups bool
 }

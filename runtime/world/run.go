@@ -22,6 +22,9 @@ const (
 	// marker is a file in a run's folder: only folders that hold it are ever
 	// removed with what is in them.
 	marker = ".faultbox-run"
+	// mark is an extended attribute of a run's cgroup, with the run's id in it:
+	// only cgroups that have it are ever killed with what is in them.
+	mark = "user.faultbox.run"
 )
 
 // run is what the worlds of one run share: a cgroup and a folder, both locked
@@ -34,16 +37,32 @@ type run struct {
 // newRunID makes up a name that no other run has.
 func newRunID() string { return strings.ToLower(rand.Text()[:10]) }
 
-// openRun makes the run's cgroup and folder. The caller closes it.
-func openRun(id, root string) (*run, error) {
+// rootName is the folder of all runs; users without privileges have one each.
+func rootName() string {
+	if uid := os.Geteuid(); uid != 0 {
+		return fmt.Sprintf("faultbox-%d", uid)
+	}
+	return "faultbox"
+}
+
+// openRun makes the run's folder and, unless bare, its cgroup. The caller
+// closes it.
+func openRun(id, root string, bare bool) (*run, error) {
 	r := &run{dir: filepath.Join(root, dirPrefix+id)}
-	if err := r.open(id, root); err != nil {
+	var err error
+	if !bare {
+		err = r.openCgroup(id)
+	}
+	if err == nil {
+		err = r.openFolder(root)
+	}
+	if err != nil {
 		return nil, errors.Join(err, r.close())
 	}
 	return r, nil
 }
 
-func (r *run) open(id, root string) error {
+func (r *run) openCgroup(id string) error {
 	bases, err := cgroupBases()
 	if err != nil {
 		return err
@@ -55,9 +74,16 @@ func (r *run) open(id, root string) error {
 			break
 		}
 	}
+	if err == nil {
+		err = os.NewSyscallError("setxattr", unix.Setxattr(r.cgroup, mark, []byte(id), 0))
+	}
 	if err != nil {
 		return fmt.Errorf("make cgroup: %w", err)
 	}
+	return nil
+}
+
+func (r *run) openFolder(root string) (err error) {
 	for range 10 { // another run may remove an empty root under our feet
 		if err = makeRoot(root); err == nil {
 			r.dirLock, err = makeLocked(r.dir)

@@ -8,26 +8,38 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Sweep kills and removes what runs left behind that were killed themselves.
 func (w *worlds) Sweep() error {
-	bases, err := cgroupBases()
-	if err != nil {
-		return err
-	}
 	var errs []error
-	for _, base := range bases {
-		errs = append(errs, sweep(base, cgroupPrefix, killCgroup))
+	if !w.bare {
+		bases, err := cgroupBases()
+		if err != nil {
+			return err
+		}
+		for _, base := range bases {
+			errs = append(errs, sweep(base, cgroupPrefix, marked, killCgroup))
+		}
 	}
-	errs = append(errs, sweep(w.root, dirPrefix, removeFolder))
+	folder := func(string, string) bool { return true } // removeFolder looks for its marker
+	errs = append(errs, sweep(w.root, dirPrefix, folder, removeRun))
 	w.tidy()
 	return errors.Join(errs...)
 }
 
-// sweep removes the directories in base that have a run's name and whose lock
-// is free.
-func sweep(base, prefix string, remove func(string) error) error {
+// marked reports whether a cgroup was made by the run of that id.
+func marked(path, id string) bool {
+	value := make([]byte, 64)
+	n, err := unix.Lgetxattr(path, mark, value)
+	return err == nil && string(value[:n]) == id
+}
+
+// sweep removes the directories in base that have a run's name, are the run's,
+// and whose lock is free.
+func sweep(base, prefix string, ours func(path, id string) bool, remove func(string) error) error {
 	entries, err := os.ReadDir(base)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -37,11 +49,11 @@ func sweep(base, prefix string, remove func(string) error) error {
 	}
 	var errs []error
 	for _, e := range entries {
-		id, ours := strings.CutPrefix(e.Name(), prefix)
-		if !ours || !e.IsDir() || id != safeName(id) {
+		id, named := strings.CutPrefix(e.Name(), prefix)
+		path := filepath.Join(base, e.Name())
+		if !named || !e.IsDir() || id != safeName(id) || !ours(path, id) {
 			continue
 		}
-		path := filepath.Join(base, e.Name())
 		lock, err := lockDir(path)
 		if errors.Is(err, errLocked) || errors.Is(err, fs.ErrNotExist) {
 			continue

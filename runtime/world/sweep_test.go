@@ -17,6 +17,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"faultbox/runtime/host"
 )
 
 // TestMain lets the test binary play a run that is killed.
@@ -42,7 +46,7 @@ func victim(root string) {
 	cg, _ := os.Open(dir)
 	cmd := exec.Command("sleep", "1000")
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(cg.Fd()), Setsid: true}
-	if err := inside(w.NetNS(), cmd.Start); err != nil {
+	if err := host.Inside(w.NetNS(), cmd.Start); err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
 	}
@@ -136,6 +140,53 @@ func TestSweepSparesStrangers(t *testing.T) {
 	for _, name := range []string{"run-stranger", "build", "run-with.dot"} {
 		if !exists(filepath.Join(root, name, "mine")) {
 			t.Errorf("the sweep removed %s", name)
+		}
+	}
+}
+
+// TestSweepSparesCgroups: a cgroup that no run has marked is left alone with
+// what runs in it, whatever its name and lock.
+func TestSweepSparesCgroups(t *testing.T) {
+	worlds := needWorlds(t, Options{Root: filepath.Join(t.TempDir(), "worlds")})
+	bases, err := cgroupBases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := newRunID()
+	for _, c := range []struct {
+		name, mark string
+		spared     bool
+	}{{"unmarked", "", true}, {"another's mark", "other" + id, true}, {"a dead run's", id, false}} {
+		dir := filepath.Join(bases[0], cgroupPrefix+id)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { killCgroup(dir) })
+		if c.mark != "" {
+			if err := unix.Setxattr(dir, mark, []byte(c.mark), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cg, err := os.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("sleep", "1000")
+		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(cg.Fd())}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		cg.Close()
+		if err := worlds.Sweep(); err != nil {
+			t.Error(err)
+		}
+		if exists(dir) != c.spared || (len(host.Processes(dir)) == 1) != c.spared {
+			t.Errorf("%s: cgroup there: %v, processes %v", c.name, exists(dir), host.Processes(dir))
+		}
+		cmd.Process.Kill()
+		cmd.Wait()
+		if err := killCgroup(dir); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

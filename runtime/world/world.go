@@ -18,12 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"faultbox/runtime"
+	"faultbox/runtime/host"
 )
 
 // worlds makes the worlds of one run.
 type worlds struct {
 	id, root string
 	ownRoot  bool          // root is ours to remove when it is empty
+	bare     bool          // without cgroups
 	turn     chan struct{} // holds a token while a world of the host's network is open; nil otherwise
 
 	mu   sync.Mutex
@@ -34,12 +36,12 @@ type worlds struct {
 
 // New returns what makes the worlds of one run.
 func New(o Options) runtime.Worlds {
-	w := &worlds{id: safeName(o.RunID), root: o.Root}
+	w := &worlds{id: safeName(o.RunID), root: o.Root, bare: o.NoCgroups}
 	if o.RunID == "" {
 		w.id = newRunID()
 	}
 	if w.root == "" {
-		w.root, w.ownRoot = filepath.Join(os.TempDir(), "faultbox"), true
+		w.root, w.ownRoot = filepath.Join(os.TempDir(), rootName()), true
 	}
 	if o.HostNetwork {
 		w.turn = make(chan struct{}, 1)
@@ -106,7 +108,7 @@ func (w *worlds) make(name string) (runtime.World, error) {
 // lacks turns what went wrong into what this machine lacks, if that is it.
 func lacks(err error) error {
 	switch {
-	case errors.Is(err, errNoCgroup2):
+	case errors.Is(err, errNoCgroup2), errors.Is(err, errNoKill):
 		return &runtime.LacksError{What: err.Error()}
 	case !errors.Is(err, fs.ErrPermission) && !errors.Is(err, unix.EROFS):
 		return err
@@ -121,7 +123,7 @@ func (w *worlds) enter() (*run, int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.run == nil {
-		r, err := openRun(w.id, w.root)
+		r, err := openRun(w.id, w.root, w.bare)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -172,22 +174,28 @@ func (w *world) build(name string) error {
 	w.entered = true
 	name = fmt.Sprintf("%.20s-%d", safeName(name), n)
 	cgroup, dir := filepath.Join(r.cgroup, name), filepath.Join(r.dir, name)
-	if err := os.Mkdir(cgroup, 0o755); err != nil {
-		return fmt.Errorf("make cgroup: %w", err)
+	if !w.worlds.bare {
+		if err := os.Mkdir(cgroup, 0o755); err != nil {
+			return fmt.Errorf("make cgroup: %w", err)
+		}
+		w.cgroup = cgroup
+		if _, err := os.Stat(filepath.Join(cgroup, "cgroup.kill")); errors.Is(err, fs.ErrNotExist) {
+			return errNoKill
+		}
 	}
-	w.cgroup = cgroup
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return fmt.Errorf("make temporary folder: %w", err)
 	}
 	w.dir = dir
-	// It is every service's TMPDIR, whatever user the service runs as.
-	if err := os.Chmod(dir, 0o777|fs.ModeSticky); err != nil {
-		return fmt.Errorf("make temporary folder: %w", err)
+	if !w.worlds.bare { // it is every service's TMPDIR, whatever user the service runs as
+		if err := os.Chmod(dir, 0o777|fs.ModeSticky); err != nil {
+			return fmt.Errorf("make temporary folder: %w", err)
+		}
 	}
 	if w.worlds.turn != nil {
-		w.ns, err = openNetNS()
+		w.ns, err = host.NetNS()
 	} else {
-		w.ns, err = newNetNS()
+		w.ns, err = newNetNS(w.worlds.bare)
 	}
 	return err
 }
@@ -195,7 +203,13 @@ func (w *world) build(name string) error {
 func (w *world) Dir() string     { return w.dir }
 func (w *world) NetNS() *os.File { return w.ns }
 
+// OnHost reports whether the world's network is the machine's own.
+func (w *world) OnHost() bool { return w.worlds.turn != nil }
+
 func (w *world) Cgroup(service string) (string, error) {
+	if w.worlds.bare {
+		return "", nil
+	}
 	dir := filepath.Join(w.cgroup, safeName(service))
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("make cgroup: %w", err)
@@ -223,6 +237,9 @@ func (w *world) Close() error {
 		var errs []error
 		if w.cgroup != "" {
 			errs = append(errs, killCgroup(w.cgroup))
+		}
+		if w.dir != "" {
+			errs = append(errs, killAdopted(w.dir))
 		}
 		if w.ns != nil {
 			errs = append(errs, w.ns.Close())

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"faultbox/runtime"
+	"faultbox/runtime/host"
 )
 
 // needWorlds skips where worlds cannot be made.
@@ -62,7 +63,7 @@ func start(tb testing.TB, w runtime.World, service string, argv ...string) *exec
 	defer cg.Close()
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(cg.Fd())}
-	if err := inside(w.NetNS(), cmd.Start); err != nil {
+	if err := host.Inside(w.NetNS(), cmd.Start); err != nil {
 		tb.Fatal(err)
 	}
 	go cmd.Wait()

@@ -22,15 +22,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Engine is a Docker engine that runs.
+// Engine is an engine that runs.
 type Engine struct {
 	Host string // for DOCKER_HOST
 
-	dir  string // its socket, state and log
-	data string
-	lock *os.File
-	cmd  *exec.Cmd
-	done chan struct{}
+	dir     string // its socket, state and log
+	data    string
+	command func(*Engine) *exec.Cmd
+	lock    *os.File
+	cmd     *exec.Cmd
+	done    chan struct{}
 }
 
 var (
@@ -49,7 +50,13 @@ func Start(tb testing.TB) *Engine {
 	if os.Getenv(marker) == "" {
 		tb.Fatal("TestMain of this package does not call dockertest.Main")
 	}
-	sharedOnce.Do(func() { shared, sharedErr = launch() })
+	sharedOnce.Do(func() {
+		data := "docker"
+		if os.Getenv(marker) == stageUnder { // at the same time as the one outside
+			data = "docker-systemd"
+		}
+		shared, sharedErr = launch(data, dockerd)
+	})
 	if sharedErr != nil {
 		tb.Fatal(sharedErr)
 	}
@@ -72,12 +79,12 @@ func cacheDir() (string, error) {
 
 // launch starts an engine on the data of the runs before. Another test binary
 // that uses them is waited for.
-func launch() (*Engine, error) {
+func launch(name string, command func(*Engine) *exec.Cmd) (*Engine, error) {
 	cache, err := cacheDir()
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{data: filepath.Join(cache, "docker")}
+	e := &Engine{data: filepath.Join(cache, name), command: command}
 	if err := os.MkdirAll(e.data, 0o710); err != nil {
 		return nil, err
 	}
@@ -98,6 +105,11 @@ func launch() (*Engine, error) {
 	return e, errors.Join(e.Empty(), e.dropBuilds())
 }
 
+// close ends an engine and removes what it has, but for images.
+func (e *Engine) close() error {
+	return errors.Join(e.Empty(), e.Down(), os.RemoveAll(e.dir), e.lock.Close())
+}
+
 // dropBuilds removes the images that faultbox has built of folders, so that
 // tests find them not yet built.
 func (e *Engine) dropBuilds() error {
@@ -116,13 +128,11 @@ func (e *Engine) Up() error {
 		return err
 	}
 	defer log.Close()
-	os.Remove(filepath.Join(e.dir, "pid"))
-	e.cmd = exec.Command("dockerd", "--data-root", e.data, "--exec-root", filepath.Join(e.dir, "exec"),
-		"--pidfile", filepath.Join(e.dir, "pid"), "--host", e.Host, "--bridge", "none",
-		"--dns", nameserver)
+	e.cmd = e.command(e)
+	name := e.cmd.Args[0]
 	e.cmd.Stdout, e.cmd.Stderr = log, log
 	if err := e.cmd.Start(); err != nil {
-		return fmt.Errorf("start dockerd: %w", err)
+		return fmt.Errorf("start %s: %w", name, err)
 	}
 	e.done = make(chan struct{})
 	go func() { e.cmd.Wait(); close(e.done) }()
@@ -132,11 +142,11 @@ func (e *Engine) Up() error {
 		}
 		select {
 		case <-e.done:
-			return fmt.Errorf("start dockerd: it ended: %s", e.tail())
+			return fmt.Errorf("start %s: it ended: %s", name, e.tail())
 		default:
 		}
 		if time.Since(begin) > time.Minute {
-			return errors.Join(fmt.Errorf("start dockerd: it does not answer: %s", e.tail()), e.Down())
+			return errors.Join(fmt.Errorf("start %s: it does not answer: %s", name, e.tail()), e.Down())
 		}
 	}
 }
@@ -169,7 +179,7 @@ func (e *Engine) Down() error {
 		return nil
 	case <-time.After(time.Minute):
 		e.cmd.Process.Kill()
-		return errors.New("stop dockerd: it takes more than a minute")
+		return fmt.Errorf("stop %s: it takes more than a minute", e.cmd.Args[0])
 	}
 }
 
@@ -200,15 +210,19 @@ func (e *Engine) Left() ([]string, error) {
 	var left []string
 	for _, list := range [][]string{
 		{"ps", "--all", "--format", "container {{.Names}}"},
-		{"network", "ls", "--filter", "type=custom", "--format", "network {{.Name}}"},
+		{"network", "ls", "--format", "network {{.Name}}"},
 		{"volume", "ls", "--format", "volume {{.Name}}"},
 	} {
 		out, err := e.Docker(list...)
 		if err != nil {
 			return nil, err
 		}
-		if out != "" {
-			left = append(left, strings.Split(out, "\n")...)
+		for _, entry := range strings.Split(out, "\n") {
+			switch entry {
+			case "", "network bridge", "network host", "network none": // an engine's own
+			default:
+				left = append(left, entry)
+			}
 		}
 	}
 	return left, nil
@@ -216,11 +230,12 @@ func (e *Engine) Left() ([]string, error) {
 
 // Empty removes the containers, networks and volumes that there are.
 func (e *Engine) Empty() error {
-	for range 3 {
+	for try := 0; ; try++ {
 		left, err := e.Left()
 		if err != nil || len(left) == 0 {
 			return err
 		}
+		var errs []error // of what went together with something else, too
 		for _, entry := range left {
 			kind, name, _ := strings.Cut(entry, " ")
 			if kind == "container" {
@@ -228,12 +243,12 @@ func (e *Engine) Empty() error {
 			} else {
 				_, err = e.Docker(kind, "rm", name)
 			}
+			errs = append(errs, err)
 		}
-		if err != nil {
-			return err
+		if try == 2 {
+			return errors.Join(errs...)
 		}
 	}
-	return nil
 }
 
 // stop ends the engine of this test binary, if there is one.
@@ -241,5 +256,5 @@ func stop() error {
 	if shared == nil {
 		return nil
 	}
-	return errors.Join(shared.Empty(), shared.Down(), os.RemoveAll(shared.dir), shared.lock.Close())
+	return shared.close()
 }

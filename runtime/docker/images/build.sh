@@ -13,6 +13,7 @@ tag() {
 	mysql) echo mysql:8 ;;
 	redis) echo redis:7 ;;
 	kafka) echo confluentinc/cp-kafka:7.5.0 ;;
+	mongo) echo mongo:7 ;;
 	auth) echo company/auth:latest ;;
 	probe) echo faultbox/probe:latest ;;
 	esac

@@ -1,12 +1,3 @@
-// Command probe is the service of the tests: it tells what it sees of the
-// world around it, over HTTP on the port in PORT (8080).
-//
-//	GET /fetch?url=U     what U answers, or the error
-//	GET /connect?to=A    the names of both ends of a connection to A, or the error
-//	GET /whoami          the address that the client comes from
-//	GET /lookup?host=H   the addresses of H
-//	GET /keep?url=U      fetch on one connection that is kept, and how many were made
-//	GET /exit?code=N     ends it
 package main
 
 import (
@@ -43,8 +34,16 @@ func main() {
 	}()
 	time.Sleep(wait())
 	handle("/fetch", func(r *http.Request) (string, error) { return fetch(r.FormValue("url")) })
+	handle("/trusting", func(r *http.Request) (string, error) { return trusting(r.FormValue("url")) })
 	handle("/keep", func(r *http.Request) (string, error) { return keep(r.FormValue("url")) })
 	handle("/connect", func(r *http.Request) (string, error) { return connect(r.FormValue("to")) })
+	handle("/send", func(r *http.Request) (string, error) { return send(r.FormValue("to")) })
+	handle("/write", func(r *http.Request) (string, error) { return "", write(r.FormValue("text")) })
+	handle("/read", func(*http.Request) (string, error) {
+		text, err := os.ReadFile(file)
+		return string(text), err
+	})
+	go echo(":" + port)
 	handle("/whoami", func(r *http.Request) (string, error) {
 		host, _, err := net.SplitHostPort(r.RemoteAddr)
 		return host, err
@@ -60,6 +59,9 @@ func main() {
 		return "", nil
 	})
 	handle("/", func(*http.Request) (string, error) { return os.Getenv("GREETING"), nil })
+	if tlsPort := os.Getenv("TLS_PORT"); tlsPort != "" {
+		go serveTLS(":" + tlsPort)
+	}
 	log.Printf("listening on :%s", port)
 	log.Fatal(http.ListenAndServe(":"+port, nil))
 }
@@ -91,6 +93,49 @@ func answer(text string, err error) string {
 func fetch(url string) (string, error) {
 	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
 	return get(&c, url, nil)
+}
+
+const file = "/written"
+
+func write(text string) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.WriteString(text); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// echo sends datagrams back.
+func echo(addr string) {
+	conn, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	buf := make([]byte, 1500)
+	for {
+		if n, from, err := conn.ReadFrom(buf); err == nil {
+			conn.WriteTo(buf[:n], from)
+		}
+	}
+}
+
+func send(to string) (string, error) {
+	conn, err := net.Dial("udp", to)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("echo")); err != nil {
+		return "", err
+	}
+	conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+	buf := make([]byte, 1500)
+	n, err := conn.Read(buf)
+	return string(buf[:n]), err
 }
 
 var made atomic.Int64
