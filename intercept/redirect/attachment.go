@@ -11,7 +11,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"time"
 
 	"faultbox/intercept"
 	"faultbox/intercept/proxy"
@@ -60,7 +59,7 @@ func attach(ctx context.Context, k *kernel, t intercept.Target, h intercept.Hand
 	}
 	a.ctx, a.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for _, l := range a.door.listeners {
-		a.wg.Go(func() { a.accept(l) })
+		a.wg.Go(func() { accept(l, a.name, &a.wg, a.relay, a.note) })
 	}
 	if err := a.Update(t.Peers); err != nil {
 		return nil, errors.Join(err, a.Close())
@@ -120,21 +119,6 @@ func (a *attachment) Close() error {
 	a.wg.Wait()
 	a.flows.Close()
 	return errors.Join(err, a.refusals.close())
-}
-
-func (a *attachment) accept(l net.Listener) {
-	for {
-		conn, err := l.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			a.note(fmt.Sprintf("accept connection of %s: %v", a.name, err))
-			time.Sleep(50 * time.Millisecond) // out of file descriptors: let some close
-			continue
-		}
-		a.wg.Go(func() { a.relay(conn.(*net.TCPConn)) })
-	}
 }
 
 // relay finds out whom the client meant and hands the connection to the proxy.

@@ -11,7 +11,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -133,7 +132,7 @@ func (a *callAttachment) open(ctx context.Context) (err error) {
 		return err
 	}
 	for _, l := range a.door.listeners {
-		a.wg.Go(func() { a.accept(l) })
+		a.wg.Go(func() { accept(l, a.name, &a.wg, a.relay, a.note) })
 	}
 	return inside(a.ns, func() (err error) {
 		a.table, err = openSocketTable()
@@ -183,21 +182,6 @@ func (a *callAttachment) Close() error {
 		a.table.close()
 	}
 	return err
-}
-
-func (a *callAttachment) accept(l net.Listener) {
-	for {
-		conn, err := l.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			a.note(fmt.Sprintf("accept connection of %s: %v", a.name, err))
-			time.Sleep(50 * time.Millisecond) // out of file descriptors: let some close
-			continue
-		}
-		a.wg.Go(func() { a.relay(conn.(*net.TCPConn)) })
-	}
 }
 
 // relay hands the connection to the proxy. One of which nothing is known is

@@ -24,41 +24,28 @@ import (
 type mysqlSteps struct{}
 
 func (mysqlSteps) Methods() []runtime.Method {
-	params := []runtime.Param{
-		{Name: "sql", Kind: runtime.String, Required: true},
-		{Name: "args", Kind: runtime.List},
-		{Name: "user", Kind: runtime.String},
-		{Name: "password", Kind: runtime.String},
-		{Name: "database", Kind: runtime.String},
-	}
 	return []runtime.Method{
-		{Name: "query", Params: params, Doc: "Runs a statement with args for each ?; data is the list of its rows, each a dict by column name. " +
+		{Name: "query", Params: sqlParams, Doc: "Runs a statement with args for each ?; data is the list of its rows, each a dict by column name. " +
 			"Numbers are ints, or floats where they have a fraction; times are RFC 3339 strings without a zone; JSON is decoded; the rest is text."},
-		{Name: "exec", Params: params, Doc: "Runs a statement with args for each ?; data is the number of rows affected. " +
+		{Name: "exec", Params: sqlParams, Doc: "Runs a statement with args for each ?; data is the number of rows affected. " +
 			"A list or a dict stands for JSON. A transaction lasts from BEGIN over several steps."},
 	}
 }
 
 func (mysqlSteps) Open(_ context.Context, e runtime.Endpoint) (runtime.Session, error) {
-	return &mysqlSession{e: e, conns: make(map[mysqlLogin]*mysqlConn)}, nil
+	return &mysqlSession{e: e, conns: make(map[sqlLogin]*mysqlConn)}, nil
 }
 
 // Ping succeeds when the server lets us in and answers a query.
 func (m mysqlSteps) Ping(ctx context.Context, e runtime.Endpoint) error {
 	s, _ := m.Open(ctx, e)
-	defer s.Close()
-	if resp := s.Do(ctx, "exec", runtime.Args{"sql": "SELECT 1"}); !resp.OK {
-		return fmt.Errorf("ping mysql: %s (%s)", resp.Error, resp.ErrorCode)
-	}
-	return nil
+	return pingSQL(ctx, "mysql", s)
 }
-
-type mysqlLogin struct{ user, password, database string }
 
 // mysqlSession keeps a connection for each login that its steps use.
 type mysqlSession struct {
 	e     runtime.Endpoint
-	conns map[mysqlLogin]*mysqlConn
+	conns map[sqlLogin]*mysqlConn
 }
 
 type mysqlConn struct {
@@ -66,11 +53,11 @@ type mysqlConn struct {
 	link *link
 }
 
-func (s *mysqlSession) login(args runtime.Args) mysqlLogin {
+func (s *mysqlSession) login(args runtime.Args) sqlLogin {
 	env := func(name string) string {
 		return cmp.Or(s.e.Service.Getenv("MYSQL_"+name), s.e.Service.Getenv("MARIADB_"+name))
 	}
-	l := mysqlLogin{user: cmp.Or(args.Str("user"), env("USER"), "root"), database: cmp.Or(args.Str("database"), env("DATABASE"))}
+	l := sqlLogin{user: cmp.Or(args.Str("user"), env("USER"), "root"), database: cmp.Or(args.Str("database"), env("DATABASE"))}
 	switch l.user {
 	case "root":
 		l.password = env("ROOT_PASSWORD")
@@ -168,7 +155,7 @@ func (c *mysqlConn) query(ctx context.Context, sql string, values []driver.Named
 }
 
 // conn returns the login's connection, a new one if it has none that lives.
-func (s *mysqlSession) conn(ctx context.Context, login mysqlLogin) (*mysqlConn, error) {
+func (s *mysqlSession) conn(ctx context.Context, login sqlLogin) (*mysqlConn, error) {
 	if c := s.conns[login]; c != nil {
 		// What an idle server says is its farewell.
 		if alive, first := c.link.idle(); alive && first == 0 {

@@ -24,41 +24,28 @@ import (
 type postgresSteps struct{}
 
 func (postgresSteps) Methods() []runtime.Method {
-	params := []runtime.Param{
-		{Name: "sql", Kind: runtime.String, Required: true},
-		{Name: "args", Kind: runtime.List},
-		{Name: "user", Kind: runtime.String},
-		{Name: "password", Kind: runtime.String},
-		{Name: "database", Kind: runtime.String},
-	}
 	return []runtime.Method{
-		{Name: "query", Params: params, Doc: "Runs a statement with args for $1, $2, …; data is the list of its rows, each a dict by column name. " +
+		{Name: "query", Params: sqlParams, Doc: "Runs a statement with args for $1, $2, …; data is the list of its rows, each a dict by column name. " +
 			"Numbers are ints, or floats where they have a fraction; times are RFC 3339 strings; JSON and arrays are decoded; the rest is PostgreSQL's own text."},
-		{Name: "exec", Params: params, Doc: "Runs a statement with args for $1, $2, …; data is the number of rows affected. " +
+		{Name: "exec", Params: sqlParams, Doc: "Runs a statement with args for $1, $2, …; data is the number of rows affected. " +
 			"A list stands for an array, a dict for JSON. A transaction lasts from BEGIN over several steps."},
 	}
 }
 
 func (postgresSteps) Open(_ context.Context, e runtime.Endpoint) (runtime.Session, error) {
-	return &postgresSession{e: e, conns: make(map[postgresLogin]*postgresConn)}, nil
+	return &postgresSession{e: e, conns: make(map[sqlLogin]*postgresConn)}, nil
 }
 
 // Ping succeeds when the server lets us in and answers a query.
 func (p postgresSteps) Ping(ctx context.Context, e runtime.Endpoint) error {
 	s, _ := p.Open(ctx, e)
-	defer s.Close()
-	if resp := s.Do(ctx, "exec", runtime.Args{"sql": "SELECT 1"}); !resp.OK {
-		return fmt.Errorf("ping postgres: %s (%s)", resp.Error, resp.ErrorCode)
-	}
-	return nil
+	return pingSQL(ctx, "postgres", s)
 }
-
-type postgresLogin struct{ user, password, database string }
 
 // postgresSession keeps a connection for each login that its steps use.
 type postgresSession struct {
 	e     runtime.Endpoint
-	conns map[postgresLogin]*postgresConn
+	conns map[sqlLogin]*postgresConn
 }
 
 type postgresConn struct {
@@ -66,9 +53,9 @@ type postgresConn struct {
 	link *link
 }
 
-func (s *postgresSession) login(args runtime.Args) postgresLogin {
+func (s *postgresSession) login(args runtime.Args) sqlLogin {
 	env := s.e.Service.Getenv
-	return postgresLogin{
+	return sqlLogin{
 		user:     cmp.Or(args.Str("user"), env("POSTGRES_USER"), "postgres"),
 		password: cmp.Or(args.Str("password"), env("POSTGRES_PASSWORD")),
 		database: cmp.Or(args.Str("database"), env("POSTGRES_DB"), env("POSTGRES_USER"), "postgres"),
@@ -148,7 +135,7 @@ func (c *postgresConn) run(ctx context.Context, sql string, params [][]byte) ([]
 }
 
 // conn returns the login's connection, a new one if it has none that lives.
-func (s *postgresSession) conn(ctx context.Context, login postgresLogin) (*postgresConn, error) {
+func (s *postgresSession) conn(ctx context.Context, login sqlLogin) (*postgresConn, error) {
 	if c := s.conns[login]; c != nil {
 		// An idle server may send notices and notifications; an error is its farewell.
 		if alive, first := c.link.idle(); alive && first != 'E' {
@@ -180,7 +167,7 @@ func (s *postgresSession) conn(ctx context.Context, login postgresLogin) (*postg
 // config leaves nothing to the PG* variables and files of the user that runs
 // faultbox. The driver gets one connection: it cannot make another to cancel a
 // query, or to try again without TLS.
-func (s *postgresSession) config(login postgresLogin, l *link) (*pgconn.Config, error) {
+func (s *postgresSession) config(login sqlLogin, l *link) (*pgconn.Config, error) {
 	cfg, err := pgconn.ParseConfig("host=localhost port=5432 user=x dbname=x sslmode=disable target_session_attrs=any passfile='' sslcert='' sslkey='' sslrootcert=''")
 	if err != nil {
 		return nil, fmt.Errorf("configure postgres driver: %w", err)
