@@ -8,26 +8,7 @@ set -eu
 dir=${XDG_CACHE_HOME:-$HOME/.cache}/faultbox-tests/docker-sid
 [ ! -e "$dir/complete" ] || exit 0
 
-mirror=$(sed -n 's/^URIs: //p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1)
-[ -n "$mirror" ] || { echo "docker: this is not a Debian with /etc/apt/sources.list.d/debian.sources" >&2; exit 1; }
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
-: >"$work/status"
-echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror sid main" >"$work/sources.list"
-apt() {
-	apt-get -qq -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null \
-		-o Dir::State::Lists="$work/lists" -o Dir::State::status="$work/status" -o Dir::Cache="$work/cache" \
-		-o APT::Sandbox::User=root -o Debug::NoLocking=1 "$@"
-}
-apt update
-apt install -y --download-only --no-install-recommends docker.io iptables
-rm -rf "$dir"
-mkdir -p "$dir/fs"
-for package in "$work"/cache/archives/*.deb; do
-	dpkg -x "$package" "$dir/fs"
-done
+"$(dirname "$0")/../unpack" sid "$dir" docker.io iptables
 # What a package's installation would link.
 for name in iptables ip6tables; do
 	ln -sf xtables-nft-multi "$dir/fs/usr/sbin/$name"

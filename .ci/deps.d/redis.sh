@@ -12,26 +12,7 @@ amd64) triplet=x86_64-linux-gnu loader=ld-linux-x86-64.so.2 ;;
 arm64) triplet=aarch64-linux-gnu loader=ld-linux-aarch64.so.1 ;;
 *) echo "redis: no recipe for $(dpkg --print-architecture)" >&2; exit 1 ;;
 esac
-mirror=$(sed -n 's/^URIs: //p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1)
-[ -n "$mirror" ] || { echo "redis: this is not a Debian with /etc/apt/sources.list.d/debian.sources" >&2; exit 1; }
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
-: >"$work/status"
-echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$work/sources.list"
-apt() {
-	apt-get -qq -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null \
-		-o Dir::State::Lists="$work/lists" -o Dir::State::status="$work/status" -o Dir::Cache="$work/cache" \
-		-o APT::Sandbox::User=root -o Debug::NoLocking=1 "$@"
-}
-apt update
-apt install -y --download-only --no-install-recommends redis-server valkey-server
-rm -rf "$dir"
-mkdir -p "$dir/fs"
-for package in "$work"/cache/archives/*.deb; do
-	dpkg -x "$package" "$dir/fs"
-done
+"$(dirname "$0")/../unpack" trixie "$dir" redis-server valkey-server
 rm -rf "$dir/fs/usr/share"
 
 for server in redis-server:redis-check-rdb valkey-server:valkey-check-rdb; do
