@@ -31,8 +31,12 @@ func (s *stage) awaitReady(ctx context.Context, a *actor) error {
 	defer cancel()
 	var last error
 	for wait := time.Millisecond; ; wait = min(2*wait, readyPoll) {
-		if last = s.probe(ctx, a, h); last == nil {
+		err := s.probe(ctx, a, h)
+		if err == nil {
 			return nil
+		}
+		if last == nil || ctx.Err() == nil { // an attempt that the end cut short says nothing about the service
+			last = err
 		}
 		select {
 		case <-a.instance.Exited():
