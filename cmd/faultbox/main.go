@@ -89,7 +89,7 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(testCommand(), attachCommand(), initCommand(), runCommand(), checkCommand(), demoCommand(), recipesCommand(), vm.Command(), versionCommand())
+	root.AddCommand(testCommand(), attachCommand(), initCommand(), runCommand(), checkCommand(), demoCommand(), recipesCommand(), referenceCommand(), vm.Command(), versionCommand())
 	root.AddCommand(demo.Commands()...)
 	return root
 }
