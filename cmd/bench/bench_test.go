@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -42,6 +44,20 @@ func TestProtocols(t *testing.T) {
 		if want := !slices.Contains([]string{"tcp", "udp", "dns"}, p.Name); measured != want {
 			t.Errorf("%s is measured: %t", p.Name, measured)
 		}
+	}
+}
+
+// The usual loads run to the end with nothing installed but their servers.
+func TestUsualLoadsRun(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: namespaces and BPF")
+	}
+	t.Setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+	if _, err := exec.LookPath("redis-benchmark"); err != nil {
+		t.Skip("needs redis-benchmark: apt-get install redis-tools")
+	}
+	if err := bench(t.Context(), options{rounds: 1, scale: 0.005}); err != nil {
+		t.Fatal(err)
 	}
 }
 

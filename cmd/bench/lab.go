@@ -34,7 +34,8 @@ type lab struct {
 	interceptor *redirect.Interceptor
 	running     []runtime.Instance
 	serving     *server
-	proxies     int // of running: what stays when another server comes
+	speaking    bool // each server has its peer, a proxy that speaks, next to it
+	proxies     int  // of running: what stays when another server comes
 	runs        int
 }
 
@@ -65,7 +66,8 @@ func (l *lab) stop(keep int) {
 	l.running = l.running[:keep]
 }
 
-// serve has server s run, and its peer, in place of the one before.
+// serve has server s run, with its peer if peers are measured, in place of the
+// one before.
 func (l *lab) serve(ctx context.Context, s *server) error {
 	if l.serving == s {
 		return nil
@@ -78,7 +80,7 @@ func (l *lab) serve(ctx context.Context, s *server) error {
 	if err := s.start(ctx, l); err != nil {
 		return err
 	}
-	if s.peer == nil {
+	if s.peer == nil || !l.speaking {
 		return nil
 	}
 	return s.peer.start(ctx, l, s.port)

@@ -84,6 +84,7 @@ func bench(ctx context.Context, o options) error {
 		return err
 	}
 	defer lab.close()
+	lab.speaking = o.protocols
 	if err := lab.startProxies(ctx, ways, o.toxiproxy); err != nil {
 		return err
 	}
