@@ -20,9 +20,11 @@ demo: build ## Build, then break an orders API in eight ways
 	$(SUDO) ./faultbox demo
 	@echo 'Now with a bug that it finds: $(strip $(notdir $(SUDO)) ./faultbox demo --buggy)'
 
+# One package at a time: many start servers and worlds, and each faultbox that
+# starts ends what a killed one left, which tests look at first.
 test: ## Run all tests; as root none is skipped for lack of it (ARGS=… for go test)
 	@.ci/deps go test drivers chapter
-	go run .ci/test.go $(if $(STRICT),-strict) $(or $(ARGS),./...)
+	go run .ci/test.go $(if $(STRICT),-strict) $(or $(ARGS),-p=1 ./...)
 
 check: ## Formatting, vet, staticcheck, and the rules of the house (imports, lengths)
 	@.ci/deps go

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -60,7 +61,11 @@ func (k *keeper) start() error {
 	return nil
 }
 
-// close lets the keeper go: it answers for what still lives, and ends.
+// goodbye is how long close waits for the keeper to end.
+const goodbye = time.Second
+
+// close lets the keeper go: it answers for what still lives, and ends. When
+// nothing does it has ended with close, and is not left behind.
 func (k *keeper) close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -69,7 +74,15 @@ func (k *keeper) close() error {
 	}
 	k.sock.Close()
 	k.sock = nil
-	go k.cmd.Wait()
+	ended := make(chan struct{})
+	go func() {
+		k.cmd.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(goodbye):
+	}
 	return nil
 }
 
