@@ -79,11 +79,12 @@ struct {
 	__type(value, struct socket);
 } sockets SEC(".maps");
 
-/* How the listener sees a redirected connection. */
+/* How the listener sees a redirected connection. Services that share a namespace may have one source at once. */
 struct source {
 	__u64 netns;
 	struct endpoint addr;
-	__u32 pad;
+	__be16 listener; /* port */
+	__u16 pad;
 };
 
 struct {
@@ -272,6 +273,7 @@ int connecting(struct bpf_sock_ops *ctx)
 	if (!s || s->own)
 		return 1;
 	from.netns = bpf_get_netns_cookie(ctx);
+	from.listener = s->listener;
 	from.addr.port = bpf_htons(ctx->local_port);
 	from.addr.ip[2] = MAPPED;
 	from.addr.ip[3] = ctx->local_ip4;
@@ -301,13 +303,13 @@ static __always_inline struct socket *named(struct bpf_sock_addr *ctx)
 	if (sk->protocol != IPPROTO_MPTCP)
 		return 0;
 	from.netns = bpf_get_netns_cookie(ctx);
+	from.listener = sk->dst_port;
 	from.addr.port = bpf_htons(sk->src_port);
 	from.addr.ip[2] = MAPPED;
 	from.addr.ip[3] = sk->src_ip4;
 	if (sk->family == AF_INET6)
 		__builtin_memcpy(from.addr.ip, sk->src_ip6, sizeof(from.addr.ip));
-	s = bpf_map_lookup_elem(&connections, &from);
-	return s && s->listener == sk->dst_port ? s : 0;
+	return bpf_map_lookup_elem(&connections, &from);
 }
 
 /* Whether the source that the socket has is the listener's doing. */

@@ -63,10 +63,11 @@ type RedirectSocket struct {
 }
 
 type RedirectSource struct {
-	_     structs.HostLayout
-	Netns uint64
-	Addr  RedirectEndpoint
-	Pad   uint32
+	_        structs.HostLayout
+	Netns    uint64
+	Addr     RedirectEndpoint
+	Listener uint16
+	Pad      uint16
 }
 
 // Names of all BPF objects in the ELF.

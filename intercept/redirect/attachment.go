@@ -124,7 +124,7 @@ func (a *attachment) Close() error {
 // relay finds out whom the client meant and hands the connection to the proxy.
 func (a *attachment) relay(client *net.TCPConn) {
 	source := client.RemoteAddr().(*net.TCPAddr).AddrPort()
-	meant, bound, err := a.kernel.meant(a.netns, source)
+	meant, bound, err := a.kernel.meant(a.door, source)
 	if err != nil {
 		a.refuse(client, fmt.Sprintf("reset connection of %s from %s: its destination is not known: %v", a.name, source, err))
 		return

@@ -137,11 +137,11 @@ func (h *hook) detach() error {
 	return errors.Join(errs...)
 }
 
-// meant returns where the connection that the listener sees coming from source
-// in namespace netns wanted to go, and whether the client chose the source.
-func (k *kernel) meant(netns uint64, source netip.AddrPort) (to netip.AddrPort, bound bool, err error) {
+// meant returns where the connection that the door's listener sees coming from
+// source wanted to go, and whether the client chose the source.
+func (k *kernel) meant(d *door, source netip.AddrPort) (to netip.AddrPort, bound bool, err error) {
 	var s bpf.RedirectSocket
-	err = k.objs.Connections.Lookup(bpf.RedirectSource{Netns: netns, Addr: endpoint(source)}, &s)
+	err = k.objs.Connections.Lookup(bpf.RedirectSource{Netns: d.netns, Addr: endpoint(source), Listener: bigEndian(d.port)}, &s)
 	return addrPort(s.Meant), s.Bound != 0, err
 }
 

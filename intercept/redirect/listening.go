@@ -15,7 +15,7 @@ import (
 // that it was opened in, sock_diag(7).
 type socketTable struct {
 	mu sync.Mutex
-	fd int
+	fd int // -1: closed
 }
 
 func openSocketTable() (*socketTable, error) {
@@ -26,9 +26,18 @@ func openSocketTable() (*socketTable, error) {
 	return &socketTable{fd: fd}, nil
 }
 
-func (t *socketTable) close() { unix.Close(t.fd) }
+// close may be called again, and while others ask.
+func (t *socketTable) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.fd >= 0 {
+		unix.Close(t.fd)
+		t.fd = -1
+	}
+}
 
-// listens reports whether a connection to an address would be taken.
+// listens reports whether a connection to an address would be taken; not so
+// once the table is closed.
 func (t *socketTable) listens(to netip.AddrPort) bool {
 	var id [diagIDLen]byte // source port, destination port, source, destination, device, cookie
 	binary.BigEndian.PutUint16(id[0:], to.Port())
@@ -42,6 +51,9 @@ func (t *socketTable) listens(to netip.AddrPort) bool {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.fd < 0 {
+		return false
+	}
 	_, err := exchange(t.fd, sockDiagByFamily, unix.NLM_F_REQUEST, diagRequest(family, id[:]))
 	return err == nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
@@ -295,4 +296,58 @@ func TestTwoServices(t *testing.T) {
 		t.Error("a second attachment to a cgroup and namespace was accepted")
 	}
 	r.quiet(t)
+}
+
+// TestSameSource: the kernel may give clients of two services the same source
+// port at once, as their listeners have different ones.
+func TestSameSource(t *testing.T) {
+	w := newBench(t)
+	other := filepath.Join(w.cgroup, "other")
+	w.mkdir(other)
+	db, _ := w.server("tcp4", "127.0.0.1:0")
+	cache, _ := w.server("tcp4", "127.0.0.1:0")
+	r, a, i := w.attach(w.cgroup, peer("db", "0.0.0.0", db))
+	b, err := i.Attach(t.Context(), intercept.Target{Name: "worker", Cgroup: other, NetNS: w.ns, Peers: []intercept.Peer{peer("cache", "0.0.0.0", cache)}}, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	const source = 40000
+	from := netip.MustParseAddrPort(fmt.Sprint("127.0.0.1:", source))
+	w.client(w.cgroup).connect("from_port", "4", "127.0.0.1", db, source)
+	w.client(other).connect("from_port", "4", "127.0.0.1", cache, source)
+	expect(t, "from one port", r.take(), []string{"api → db", "worker → cache"})
+	for _, c := range []struct {
+		a    intercept.Attachment
+		want int
+	}{{a, db}, {b, cache}} {
+		a := c.a.(*attachment)
+		if to, _, err := a.kernel.meant(a.door, from); err != nil || int(to.Port()) != c.want {
+			t.Errorf("%s, from %s, meant %s (%v), want port %d", a.name, from, to, err, c.want)
+		}
+	}
+	r.quiet(t)
+}
+
+// TestSocketTableCloses: a descriptor that is closed may be somebody else's the
+// next moment.
+func TestSocketTableCloses(t *testing.T) {
+	table, err := openSocketTable()
+	if err != nil {
+		t.Skip(err)
+	}
+	table.close()
+	r, w, err := os.Pipe() // the first of them takes the place of what was closed
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	table.close()
+	if table.listens(netip.MustParseAddrPort("127.0.0.1:1")) {
+		t.Error("a closed table knows who listens")
+	}
+	if _, err := w.Write([]byte("x")); err != nil {
+		t.Errorf("write to a pipe that nobody closed: %v", err)
+	}
 }

@@ -59,6 +59,16 @@ def bound(family, host, port, source):
     return s
 
 
+def from_port(family, host, port, source):
+    """Connects from a port, and leaves the connection open."""
+    s = socket.socket(FAMILY[family])
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("", source))
+    s.connect((host, port))
+    held.append(s.dup())
+    return s
+
+
 def to_device(family, host, port):
     s = socket.socket(FAMILY[family])
     s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
