@@ -36,7 +36,7 @@ type Event struct {
 	Err      string   // how the server, or the fault, answered: its error code; "" is success
 	Outcome  Outcome  // what the client saw
 	Rules    []string // names of the rules that acted on it, in order
-	Decision Decision // what was decided
+	Decision Decision // what was decided; of DelayAfter, 0 once there was no answer to delay
 	Note     string   // a message for the reader, on events without Op
 }
 
@@ -58,6 +58,19 @@ const (
 	Untouched Outcome = "untouched" // a fault was decided, but there was nothing to act on
 	Pending   Outcome = "pending"   // had not ended when its test was judged
 )
+
+// InVain reports whether a rule that struck an event changed nothing of it: there
+// was nothing to act on, or the connection, or the test, ended before it could.
+// Delays that were on the way count.
+func (e *Event) InVain(a *ActiveRule) bool {
+	switch {
+	case a.Fault.Do != Pass:
+		return e.Outcome == Untouched || e.Outcome == Broken || e.Outcome == Pending
+	case a.Fault.When == After && e.Decision.DelayAfter == 0:
+		return true
+	}
+	return e.Outcome == Untouched && e.Decision.Fault.Do == Pass
+}
 
 // Edge is one direction of dependency: traffic of one service to one interface.
 type Edge struct{ From, To, Interface string }

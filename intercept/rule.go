@@ -9,6 +9,7 @@ import (
 type Rule struct {
 	Name      string // shown to the user: the assumption's name, or the label
 	Pos       string // file:line:col of the fault in the spec
+	Origin    string // what the spec says, written out: rules of one origin are one fault
 	From      string // only traffic of this service ("" any, the test's own steps included)
 	To        string // the service meant; for system calls the service that makes them
 	Interface string // "" any

@@ -17,15 +17,18 @@ type Rules struct {
 	mu    sync.Mutex                    // held while the list changes
 	list  atomic.Pointer[[]*ActiveRule] // armed, in the order of arming
 	tally []*ActiveRule                 // every rule ever armed
+	armed int                           // how often rules were
 }
 
 // ActiveRule is an armed rule with its counters.
 type ActiveRule struct {
 	Rule
+	Batch   int // rules that were armed together have the same
 	stream  uint64
 	matched atomic.Uint64
 	fired   atomic.Uint64
 	idle    atomic.Uint64 // fired, but there was nothing to act on
+	outdone atomic.Pointer[ActiveRule]
 }
 
 // Matched returns how many events matched; Fired on how many the fault struck;
@@ -33,6 +36,10 @@ type ActiveRule struct {
 func (a *ActiveRule) Matched() uint64 { return a.matched.Load() }
 func (a *ActiveRule) Fired() uint64   { return a.fired.Load() }
 func (a *ActiveRule) Acted() uint64   { return a.fired.Load() - a.idle.Load() }
+
+// OutdoneBy returns the rule that ended an exchange first which this one was to
+// end too; nil if that never happened.
+func (a *ActiveRule) OutdoneBy() *ActiveRule { return a.outdone.Load() }
 
 // Seed is a number that belongs to the rule in this run.
 func (a *ActiveRule) Seed() uint64 { return a.stream }
@@ -64,8 +71,9 @@ func (r *Rules) ArmActive(rules ...Rule) (active []*ActiveRule, disarm func()) {
 	defer r.mu.Unlock()
 	added := make(map[*ActiveRule]bool, len(rules))
 	next := append([]*ActiveRule(nil), *r.list.Load()...)
+	r.armed++
 	for _, rule := range rules {
-		a := &ActiveRule{Rule: rule, stream: mix(r.seed, uint64(len(r.tally))+1)}
+		a := &ActiveRule{Rule: rule, Batch: r.armed, stream: mix(r.seed, uint64(len(r.tally))+1)}
 		added[a] = true
 		active = append(active, a)
 		next = append(next, a)
@@ -94,12 +102,10 @@ func (r *Rules) Tally() []*ActiveRule {
 	return append([]*ActiveRule(nil), r.tally...)
 }
 
-// Idle takes back the count of a decision that had nothing to act on: of the
-// rule that was to end the exchange, while its delays did happen; or of all
-// where there were but delays.
-func (r *Rules) Idle(d *Decision) {
-	for _, a := range d.Rules {
-		if a.Fault.Do != Pass || d.Fault.Do == Pass {
+// Ended takes back the counts of the rules that struck an event in vain.
+func (r *Rules) Ended(ev *Event) {
+	for _, a := range ev.Decision.Rules {
+		if ev.InVain(a) {
 			a.idle.Add(1)
 		}
 	}
@@ -109,6 +115,7 @@ func (r *Rules) Idle(d *Decision) {
 // then the first matching fault that ends the exchange decides.
 func (r *Rules) Decide(ev *Event, item *protocols.Item) Decision {
 	var d Decision
+	var ender *ActiveRule
 	for _, a := range *r.list.Load() {
 		if !a.concerns(ev) || !a.Match.Matches(item) {
 			continue
@@ -116,6 +123,7 @@ func (r *Rules) Decide(ev *Event, item *protocols.Item) Decision {
 		ends := a.Fault.Do != Pass
 		if ends && d.Fault.Do != Pass {
 			a.matched.Add(1)
+			a.outdone.CompareAndSwap(nil, ender)
 			continue // an earlier rule decides; this one does not strike
 		}
 		jitter, ok := a.strike()
@@ -130,7 +138,7 @@ func (r *Rules) Decide(ev *Event, item *protocols.Item) Decision {
 			d.DelayBefore += delay
 		}
 		if ends {
-			d.Fault = a.Fault
+			d.Fault, ender = a.Fault, a
 		}
 	}
 	return d

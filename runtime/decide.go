@@ -27,20 +27,17 @@ func (t *T) decide(ev *intercept.Event, item *protocols.Item, armed bool) (d int
 
 // done files an event.
 func (t *T) done(ev intercept.Event) {
-	if idle(&ev) {
-		t.rules.Idle(&ev.Decision)
-	}
 	if ev.Kind == intercept.Syscall && len(ev.Rules) == 0 && !t.traces(&ev) {
 		t.log.Glance(ev)
 		return
 	}
-	t.log.Add(ev)
-}
-
-// idle reports whether what was decided for an event did not come to pass: it
-// changed nothing, or the connection ended before it could.
-func idle(ev *intercept.Event) bool {
-	return ev.Outcome == intercept.Untouched || ev.Outcome == intercept.Broken && ev.Decision.Fault.Do != intercept.Pass
+	if !t.log.begin(&ev) {
+		return
+	}
+	t.log.mu.Lock()
+	defer t.log.mu.Unlock()
+	t.rules.Ended(&ev)
+	t.log.add(ev)
 }
 
 // needs says what must be known of a system call to decide on it.
@@ -91,11 +88,6 @@ func (s *Solo) LiesAbout(ev *intercept.Event, item *protocols.Item) bool {
 }
 
 // Faults says what each rule touched.
-func (s *Solo) Faults() (out []FaultRecord) {
-	events, _ := s.t.log.Timeline()
-	near := sights{events, s.t.log.glances()}
-	for _, group := range groups(s.t.rules.Tally()) {
-		out = append(out, faultRecord(group, near))
-	}
-	return out
+func (s *Solo) Faults() []FaultRecord {
+	return s.t.faults()
 }

@@ -18,11 +18,8 @@ import (
 // judge turns what a body returned and what its rules touched into a verdict.
 func judge(ctx context.Context, t *T, bodyErr error) *TestRecord {
 	rec := &TestRecord{Name: t.test.Name, Pos: t.test.Pos, Verdict: Passed}
-	rec.Events, rec.Lost = t.log.Timeline()
-	near := sights{rec.Events, t.log.glances()}
-	for _, group := range groups(t.rules.Tally()) {
-		rec.Faults = append(rec.Faults, faultRecord(group, near))
-	}
+	t.settle(ctx)
+	rec.Faults = t.faults()
 	var idle []string
 	for _, f := range rec.Faults {
 		if f.Acted == 0 {
@@ -52,16 +49,44 @@ func judge(ctx context.Context, t *T, bodyErr error) *TestRecord {
 // ErrTimeout is the cause of a test's context that ran out.
 var ErrTimeout = errors.New("timed out")
 
-// groups puts the rules together that come from one fault of the spec: a fault
-// on a service makes one for each of its interfaces, and imperative ones may
-// be armed again and again.
+// settleTime bounds how long the judge waits for exchanges that a fault is about
+// to end. Whoever hears the fault's answer may be quicker than the report of it.
+const settleTime = time.Second
+
+// settle waits for the end of exchanges that a fault is to end, if there are
+// faults of which no other is known.
+func (t *T) settle(ctx context.Context) {
+	deadline := time.Now().Add(settleTime)
+	for wait := time.Millisecond; time.Now().Before(deadline) && ctx.Err() == nil; wait = min(2*wait, 20*time.Millisecond) {
+		if t.log.pending() == 0 || !slices.ContainsFunc(t.faults(), func(f FaultRecord) bool { return f.Acted == 0 && f.Pending > 0 }) {
+			return
+		}
+		time.Sleep(wait)
+	}
+}
+
+// faults says what each fault touched.
+func (t *T) faults() (out []FaultRecord) {
+	t.log.mu.Lock() // the counters of the rules and the events agree: see done
+	defer t.log.mu.Unlock()
+	near := sights{t.log.timeline(), t.log.seen}
+	for _, group := range groups(t.rules.Tally()) {
+		out = append(out, faultRecord(group, near))
+	}
+	return out
+}
+
+// groups puts the rules together that are one fault of the spec: a fault on a
+// service makes one for each of its interfaces, and imperative ones may be
+// armed again and again. What one line of the spec says of several services, or
+// with several patterns, is several faults.
 func groups(rules []*intercept.ActiveRule) [][]*intercept.ActiveRule {
 	var out [][]*intercept.ActiveRule
 	at := make(map[[2]string]int)
 	for _, r := range rules {
-		key := [2]string{r.Name, r.Pos}
+		key := [2]string{r.Name, r.Origin}
 		i, ok := at[key]
-		if !ok || r.Pos == "" {
+		if !ok || r.Origin == "" {
 			i = len(out)
 			at[key] = i
 			out = append(out, nil)
@@ -74,18 +99,29 @@ func groups(rules []*intercept.ActiveRule) [][]*intercept.ActiveRule {
 // faultRecord counts what the rules of one fault touched.
 func faultRecord(group []*intercept.ActiveRule, seen sights) FaultRecord {
 	first, events := group[0], seen.events
+	armed := make(map[int]bool) // whether it acted, by the time that it was armed
 	f := FaultRecord{Name: first.Name, To: first.To, Rule: first.Rule.String(), Pos: first.Pos}
 	for _, a := range group {
 		f.Matched += a.Matched()
 		f.Fired += a.Fired()
 		f.Acted += a.Acted()
+		armed[a.Batch] = armed[a.Batch] || a.Acted() > 0
+	}
+	f.Armed = len(armed)
+	for _, acted := range armed {
+		if !acted {
+			f.InVain++
+		}
 	}
 	counts := make(map[Touch]int)
 	var order []Touch
 	for i := range events {
 		ev := &events[i]
 		a := actedBy(ev, group)
-		if a == nil || idle(ev) && (a.Fault.Do != intercept.Pass || ev.Decision.Fault.Do == intercept.Pass) {
+		if a == nil || ev.InVain(a) {
+			if a != nil && ev.Outcome == intercept.Pending { // of those that have ended the counters know
+				f.Acted, f.Pending = f.Acted-1, f.Pending+1
+			}
 			continue
 		}
 		key := Touch{Op: ev.Op, Edge: ev.Edge(), Outcome: outcome(ev, a)}
@@ -191,12 +227,21 @@ func answerCode(ev *intercept.Event, r *protocols.Reply) string {
 func why(a *intercept.ActiveRule, f FaultRecord, seen sights) string {
 	events := seen.events
 	switch {
+	case f.Pending > 0:
+		return fmt.Sprintf("struck %s, but had not come to it when the test ended: what it waits for, a delay or the server's answer, was not over", times(f.Pending))
 	case f.Fired > 0:
 		return fmt.Sprintf("struck %s, but there was nothing to act on: it had no effect", times(f.Fired))
+	case f.Matched > 0 && a.Trigger.Prob == 0:
+		return fmt.Sprintf("matched %s, and its probability is 0: it never strikes", times(f.Matched))
+	case f.Matched > 0 && a.OutdoneBy() != nil:
+		return fmt.Sprintf("matched %s, but %s ended the exchange first: of several faults that end one the first decides", times(f.Matched), a.OutdoneBy().Name)
 	case f.Matched > 0 && a.Trigger.Prob < 1:
 		return fmt.Sprintf("matched %s, but probability=%g struck none of them with this seed; send more traffic or use another --seed", times(f.Matched), a.Trigger.Prob)
 	case f.Matched > 0:
 		return fmt.Sprintf("matched %s, but its trigger (%s) was never reached", times(f.Matched), a.Rule.String())
+	}
+	if a.Proto == intercept.Processes.Name {
+		return fmt.Sprintf("had nothing to act on: %s did not run any more", a.To)
 	}
 	near := seen.nearest(a)
 	if len(near) > 0 && a.Proto == intercept.Syscalls.Name {

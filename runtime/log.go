@@ -3,7 +3,6 @@ package runtime
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,6 +19,7 @@ const maxEvents = 200_000
 type Log struct {
 	start time.Time
 	seq   atomic.Uint64
+	owner uint64 // in the upper bits of its events' Seq while they last: tells them from another test's
 
 	mu     sync.Mutex
 	lost   int
@@ -29,12 +29,20 @@ type Log struct {
 	grown  chan struct{}              // closed when events grow; nil while nobody waits
 }
 
+// logs counts the timelines of this process.
+var logs atomic.Uint64
+
+// ownerBit is where a Seq begins to tell whose it is.
+const ownerBit = 40
+
 // NewLog returns an empty timeline that begins now.
-func NewLog() *Log { return &Log{start: time.Now(), struck: make(map[uint64]intercept.Event)} }
+func NewLog() *Log {
+	return &Log{start: time.Now(), struck: make(map[uint64]intercept.Event), owner: logs.Add(1) << ownerBit}
+}
 
 // Open gives an event that begins now its number and time.
 func (l *Log) Open(ev *intercept.Event) {
-	ev.Seq = l.seq.Add(1)
+	ev.Seq = l.owner | l.seq.Add(1)
 	ev.At = time.Since(l.start)
 }
 
@@ -44,6 +52,7 @@ func (l *Log) Strike(ev intercept.Event) {
 	for _, r := range ev.Decision.Rules {
 		ev.Rules = append(ev.Rules, r.Name)
 	}
+	ev.Seq &^= l.owner
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.struck[ev.Seq] = ev
@@ -51,12 +60,27 @@ func (l *Log) Strike(ev intercept.Event) {
 
 // Add appends an event that has ended. One that was not opened is numbered now.
 func (l *Log) Add(ev intercept.Event) {
+	if l.begin(&ev) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.add(ev)
+	}
+}
+
+// begin gives an event that has ended the number under which it is kept. It
+// reports false for one that began in the timeline of another test.
+func (l *Log) begin(ev *intercept.Event) bool {
 	if ev.Seq == 0 {
-		l.Open(&ev)
+		l.Open(ev)
 		ev.At = max(ev.At-ev.Took, 0)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	own := ev.Seq>>ownerBit<<ownerBit == l.owner
+	ev.Seq &^= l.owner
+	return own
+}
+
+// add is Add for an event that has its number. The mutex is held.
+func (l *Log) add(ev intercept.Event) {
 	delete(l.struck, ev.Seq)
 	if len(l.events) >= maxEvents && len(ev.Rules) == 0 && ev.Kind == intercept.Wire {
 		l.lost++
@@ -90,13 +114,6 @@ func (l *Log) Glance(ev intercept.Event) {
 	l.seen[s]++
 }
 
-// glances returns the system calls that were counted.
-func (l *Log) glances() map[sight]int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return maps.Clone(l.seen)
-}
-
 // Events returns the events that have ended, in that order, and how many were
 // forgotten. The slice is shared and must not be changed.
 func (l *Log) Events() (events []intercept.Event, lost int) {
@@ -110,7 +127,12 @@ func (l *Log) Events() (events []intercept.Event, lost int) {
 func (l *Log) Timeline() (events []intercept.Event, lost int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	events = slices.Clone(l.events)
+	return l.timeline(), l.lost
+}
+
+// timeline is Timeline with the mutex held.
+func (l *Log) timeline() []intercept.Event {
+	events := slices.Clone(l.events)
 	for _, ev := range l.struck {
 		ev.Outcome = intercept.Pending
 		ev.Took = time.Since(l.start) - ev.At
@@ -119,7 +141,14 @@ func (l *Log) Timeline() (events []intercept.Event, lost int) {
 	slices.SortStableFunc(events, func(a, b intercept.Event) int {
 		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Seq, b.Seq))
 	})
-	return events, l.lost
+	return events
+}
+
+// pending is how many events that rules act on have not ended.
+func (l *Log) pending() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.struck)
 }
 
 // Next returns the events from index n on, waiting until there is one or ctx ends.

@@ -62,6 +62,9 @@ type FaultRecord struct {
 	Matched uint64
 	Fired   uint64
 	Acted   uint64 // fired and changed something
+	Pending uint64 // fired, and was still to act when the test ended
+	Armed   int    // how often it was put into force
+	InVain  int    // how often it was and touched nothing
 	Touched []Touch
 	Why     string // for one that acted on nothing: why, and the nearest traffic
 }

@@ -81,6 +81,13 @@ func (t *T) act(a *intercept.ActiveRule) (undo func(), err error) {
 	}
 	begin := time.Now()
 	undo = func() {}
+	if ended := t.stage.ended(a.To); ended != nil && a.Fault.Do != intercept.Restart {
+		if a.Fault.Do == intercept.Kill {
+			err = t.stage.kill(a.To) // what its first process may have left
+		}
+		t.log.Add(intercept.Event{Kind: intercept.Note, From: a.To, To: a.To, Proto: a.Proto, Note: fmt.Sprintf("%s had nothing to act on: the service had ended (%s)", a.Name, ended)})
+		return undo, err
+	}
 	switch a.Fault.Do {
 	case intercept.Kill:
 		err = t.stage.kill(a.To)
@@ -139,6 +146,15 @@ func (s *stage) actor(name string) (*actor, error) {
 		return a, nil
 	}
 	return nil, fmt.Errorf("service %s does not run", name)
+}
+
+// ended says how a service ended that does not run any more; nil: it runs.
+func (s *stage) ended(name string) error {
+	a, err := s.actor(name)
+	if err != nil || a.alive() {
+		return err
+	}
+	return orClean(a.instance.Err())
 }
 
 // mourn tells of a service that ended by itself, and not well.

@@ -33,7 +33,11 @@ func (f *fakeNetwork) Lift() error    { f.said = append(f.said, "lift"); return 
 
 func (f *fakeInstance) Kill() error {
 	f.kit.did = append(f.kit.did, "kill")
-	close(f.exited)
+	select {
+	case <-f.exited:
+	default:
+		close(f.exited)
+	}
 	return nil
 }
 

@@ -28,9 +28,7 @@ func (l *Log) Decide(ev *intercept.Event, item *protocols.Item) intercept.Decisi
 // Done implements intercept.Handler. It takes back the count of a fault that
 // had nothing to act on.
 func (l *Log) Done(ev intercept.Event) {
-	if ev.Outcome == intercept.Untouched || ev.Outcome == intercept.Broken && ev.Decision.Fault.Do != intercept.Pass {
-		l.Rules.Idle(&ev.Decision)
-	}
+	l.Rules.Ended(&ev)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ev.Seq = uint64(len(l.events)) + 1

@@ -112,6 +112,9 @@ func (r *teller) report(x *exchange, now time.Duration) {
 		ev.Op, ev.Key, ev.Text, ev.Err = it.op, it.key, it.text, x.err
 		if d := it.decision; d != nil {
 			ev.Decision = *d
+			if !x.late {
+				ev.Decision.DelayAfter = 0
+			}
 			ev.Rules = make([]string, len(d.Rules))
 			for i, a := range d.Rules {
 				ev.Rules[i] = a.Name

@@ -30,6 +30,7 @@ type exchange struct {
 	broken   bool    // the connection ended first
 	replaced bool    // a fault has replaced the answer, of which the rest is to come
 	idle     [2]bool // by When: the fault had nothing to act on
+	late     bool    // the delay of the answer has begun
 	listed   bool    // is in a list of exchanges in flight
 	pending  bool    // is in a list of exchanges to report
 }

@@ -24,8 +24,9 @@ func (l *lane) effective(f *protocols.Frame, n int) []byte {
 func (l *lane) begin(x *exchange, f *protocols.Frame, n int) {
 	p := x.plan
 	before := p.delay[intercept.Before]
-	if x.pushed {
+	if x.pushed || p.withholds() { // there will be no answer to delay
 		before += p.delay[intercept.After]
+		x.late = true
 	}
 	l.delay(x, before)
 	switch {
@@ -45,6 +46,16 @@ func (l *lane) begin(x *exchange, f *protocols.Frame, n int) {
 		x.mute[protocols.ToClient], x.silent[protocols.ToClient] = true, true
 	}
 	l.carryPlanned(x, f, n)
+}
+
+// withholds reports whether the server sees nothing of the exchange.
+func (p *plan) withholds() bool {
+	if p.end != intercept.Pass && p.when == intercept.Before {
+		return true
+	}
+	return p.fates[intercept.Before] != nil && !slices.ContainsFunc(p.fates[intercept.Before], func(f protocols.Fate) bool {
+		return f.Act != protocols.Answer && f.Act != protocols.Lose
+	})
 }
 
 // carryPlanned is carry for an exchange with a plan.
@@ -199,7 +210,8 @@ func (l *lane) answerPlanned(x *exchange, f *protocols.Frame, n int) {
 	if !x.heard && l.r.streams != nil && x.mute[l.dir] {
 		l.r.codec.Apply(l.dir, *f, l.buf[l.lo:l.lo+n], []protocols.Fate{{Act: protocols.Lose}})
 	}
-	if !x.heard && !x.told {
+	if !x.heard && !x.told && !x.late {
+		x.late = true
 		l.delay(x, p.delay[intercept.After])
 		if fates := p.fates[intercept.After]; fates != nil && !x.mute[l.dir] {
 			raw := l.buf[l.lo : l.lo+n]

@@ -164,3 +164,50 @@ func TestOneway(t *testing.T) {
 		})
 	}
 }
+
+// The delay of an answer counts when there is an answer, also one that a fault
+// gives in the server's place.
+func TestDelayAfterNeedsAnAnswer(t *testing.T) {
+	const wait = 30 * time.Millisecond
+	late := intercept.Fault{Delay: wait, When: intercept.After}
+	no := intercept.Fault{Do: intercept.Answer, Reply: &protocols.Reply{Error: true, Message: "no", Code: "C9"}}
+	for _, c := range []struct {
+		name, op string
+		rules    []intercept.Fault
+		ends     bool // the connection ends without an answer
+		want     time.Duration
+	}{
+		{"answered", "get", []intercept.Fault{late}, false, wait},
+		{"answered by a fault", "get", []intercept.Fault{late, no}, false, wait},
+		{"never answered", "mute", []intercept.Fault{late}, true, 0},
+		{"nothing to answer", "PUB", []intercept.Fault{late}, true, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			both(t, func(t *testing.T, p *protocols.Protocol) {
+				var rules []intercept.Rule
+				for _, f := range c.rules {
+					rules = append(rules, on(c.op, f))
+				}
+				b := newBed(t, p, answer, rules...)
+				b.say("1 %s k", c.op)
+				if !c.ends {
+					if _, err := b.in.ReadString('\n'); err != nil {
+						t.Fatal(err)
+					}
+				}
+				b.client.CloseWrite()
+				<-b.served
+				b.h.mu.Lock()
+				defer b.h.mu.Unlock()
+				for _, ev := range b.h.events {
+					if ev.Decision.DelayAfter != c.want || c.want > 0 && ev.Took < c.want {
+						t.Errorf("%s took %s, was delayed %s; want %s", ev.Op, ev.Took, ev.Decision.DelayAfter, c.want)
+					}
+				}
+				if len(b.h.events) == 0 {
+					t.Error("no event")
+				}
+			})
+		})
+	}
+}

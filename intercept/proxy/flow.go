@@ -193,8 +193,11 @@ func (f *Flow) message(d protocols.Dir, fr *protocols.Frame, b []byte, now time.
 	}
 	s := sending{x: x, dir: d, forward: b, times: 1, last: x.oneway}
 	delay := x.plan.delay[intercept.Before]
-	if x.oneway {
+	if x.oneway || x.plan.withholds() {
 		delay += x.plan.delay[intercept.After]
+		x.late = true
+	}
+	if x.oneway {
 		f.strikeOneway(&s, fr)
 	} else {
 		f.strikeRequest(&s, fr)
@@ -262,6 +265,11 @@ func (f *Flow) answer(x *exchange, fr *protocols.Frame, b []byte) {
 	case fates != nil:
 		f.apply(&s, fr, fates, intercept.After)
 	}
+	if x.late { // as a part of what went before
+		f.release(s)
+		return
+	}
+	x.late = true
 	f.send(s, p.delay[intercept.After])
 }
 

@@ -188,6 +188,8 @@ func FaultLines(f runtime.FaultRecord) []string {
 	}
 	if len(lines) == 0 {
 		lines = append(lines, fmt.Sprintf("%s: touched nothing", f.Name))
+	} else if f.InVain > 0 {
+		lines = append(lines, fmt.Sprintf("%s: put into force %d times, of which %d touched nothing", f.Name, f.Armed, f.InVain))
 	}
 	return lines
 }
@@ -198,6 +200,8 @@ func Line(ev *intercept.Event) string {
 	who := ev.Edge().String()
 	if ev.From == "" {
 		who = ev.To
+	} else if ev.To == "" {
+		who = ev.From
 	}
 	if ev.Op == "" {
 		return fmt.Sprintf("%9s  %-14s %s", at, who, ev.Note)
@@ -209,6 +213,8 @@ func Line(ev *intercept.Event) string {
 	switch ev.Kind {
 	case intercept.Step:
 		what = "step " + what
+	case intercept.Life:
+		what = strings.TrimSpace(ev.Op + " " + ev.Text)
 	case intercept.Syscall: // the end of a path tells most
 		if n := len(ev.Key) - maxPath; n > 0 {
 			what = ev.Op + " …" + strings.ToValidUTF8(ev.Key[n:], "")

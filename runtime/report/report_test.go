@@ -24,7 +24,7 @@ var records = []runtime.Record{
 		Name: "t", Verdict: runtime.Failed, Took: 1234 * time.Millisecond, Seed: 7,
 		Reason: "got 200, want 503\nnote: more", FailPos: "x.star:9:3", Stack: []string{"x.star:12:1 in outer", "x.star:9:3 in inner"},
 		Faults: []runtime.FaultRecord{
-			{Name: "insert_error", To: "db", Matched: 2, Fired: 1, Acted: 1, Touched: []runtime.Touch{{Op: "INSERT", Edge: edge, Outcome: "answered 53100", Count: 1}}},
+			{Name: "insert_error", To: "db", Matched: 2, Fired: 1, Acted: 1, Touched: []runtime.Touch{{Op: "INSERT", Edge: edge, Outcome: "answered 53100", Count: 1}}, Armed: 3, InVain: 2},
 			{Name: "idle", To: "db", Why: "matched nothing"},
 		},
 		Events: []intercept.Event{
@@ -59,6 +59,7 @@ warning: x.star:1:1: odd
   • db ready after 1.5ms on 127.0.0.1:5432
 ✗ t                                                 1.23s  FAILED
     insert_error: 1 of 2 INSERT on api → db answered 53100
+    insert_error: put into force 3 times, of which 2 touched nothing
     idle: touched nothing
     got 200, want 503
     note: more

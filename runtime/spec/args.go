@@ -173,6 +173,9 @@ func toCallable(dst *starlark.Callable, params ...int) func(starlark.Value) erro
 		if !ok {
 			return wants("a function", v)
 		}
+		if b, isBuiltin := fn.(*starlark.Builtin); isBuiltin && strings.HasPrefix(b.Name(), "expect_") {
+			return fmt.Errorf("%s makes an expectation when it is called; write %s(…)", b.Name(), b.Name())
+		}
 		if f, isFunc := fn.(*starlark.Function); isFunc && !acceptsAny(f, params) {
 			return fmt.Errorf("%s cannot be called with %s", f.Name(), countArgs(params))
 		}

@@ -101,7 +101,7 @@ func (l *loader) assertEventually(c *call) (starlark.Value, error) {
 	err := c.unpack([]param{
 		optional("where", toCondition(&f, &pred)), keyword("timeout", toDuration(&timeout)), keyword("msg", toMessage(&msg)),
 	}, nil, f.add)
-	if err != nil {
+	if err = f.checked(c, err); err != nil {
 		return nil, err
 	}
 	if pred != nil {
@@ -144,7 +144,7 @@ func (l *loader) assertNever(c *call) (starlark.Value, error) {
 	err := c.unpack([]param{
 		optional("where", toCondition(&f, &pred)), keyword("during", toDuration(&during)), keyword("msg", toMessage(&msg)),
 	}, nil, f.add)
-	if err != nil {
+	if err = f.checked(c, err); err != nil {
 		return nil, err
 	}
 	if pred != nil {
@@ -184,7 +184,7 @@ func (l *loader) assertBefore(c *call) (starlark.Value, error) {
 	err := c.unpack([]param{
 		required("first", first.toFilter), required("then", then.toFilter), keyword("msg", toMessage(&msg)),
 	}, nil, nil)
-	if err != nil {
+	if err = then.checked(c, first.checked(c, err)); err != nil {
 		return nil, err
 	}
 	a := actionOf(c.thread)

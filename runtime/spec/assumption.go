@@ -14,7 +14,31 @@ type assumptionValue struct {
 	opaque
 	name  string
 	site  site
-	rules []intercept.Rule
+	parts []part
+}
+
+// part is what an assumption, or a list of faults, is made of: rules of its
+// own, or an assumption.
+type part struct {
+	rules  []intercept.Rule
+	nested *assumptionValue
+}
+
+// flatten returns the rules of all parts, in order. An assumption that is there
+// several times, by way of others perhaps, counts once.
+func flatten(parts []part, seen map[*assumptionValue]bool) (rules []intercept.Rule) {
+	for _, p := range parts {
+		rules = append(rules, p.rules...)
+		if a := p.nested; a != nil && !seen[a] {
+			seen[a] = true
+			rules = append(rules, flatten(a.parts, seen)...)
+		}
+	}
+	return rules
+}
+
+func (a *assumptionValue) rules() []intercept.Rule {
+	return flatten([]part{{nested: a}}, map[*assumptionValue]bool{})
 }
 
 func (a *assumptionValue) String() string        { return fmt.Sprintf("fault_assumption(%q)", a.name) }
@@ -43,11 +67,14 @@ func (fl *faultList) toFaults(v starlark.Value) error {
 
 // toCalls takes a keyword that names a system call: its value must be a fault.
 // known are the keywords that the builtin has itself.
-func (fl *faultList) toCalls(builtin string, known []param) func(string, starlark.Value) error {
+func (fl *faultList) toCalls(l *loader, known []param) func(string, starlark.Value) error {
 	return func(name string, v starlark.Value) error {
 		if isCallFault(v) {
 			fl.calls = append(fl.calls, starlark.Tuple{starlark.String(name), v})
 			return nil
+		}
+		if l.CheckSyscall != nil && l.CheckSyscall(name) == nil || serviceOf(fl.target) != nil && serviceOf(fl.target).ops[name] != nil {
+			return fmt.Errorf("`%s`: %w", name, wants(`a fault of system calls such as deny("EIO"), or a list of them`, v))
 		}
 		var names []string
 		for _, p := range known {
@@ -57,19 +84,25 @@ func (fl *faultList) toCalls(builtin string, known []param) func(string, starlar
 	}
 }
 
-// rules binds everything to its target. name is the assumption's, or "".
+// rules is bind, flattened.
 func (fl *faultList) rules(c *call, name string) ([]intercept.Rule, error) {
-	var rules []intercept.Rule
+	parts, err := fl.bind(c, name)
+	return flatten(parts, map[*assumptionValue]bool{}), err
+}
+
+// bind binds everything to its target. name is the assumption's, or "".
+func (fl *faultList) bind(c *call, name string) ([]part, error) {
+	var parts []part
 	for _, item := range fl.items {
 		if a, ok := item.(*assumptionValue); ok {
-			rules = append(rules, a.rules...)
+			parts = append(parts, part{nested: a})
 			continue
 		}
 		bound, err := item.(*faultValue).bind(c.l, name, fl.target)
 		if err != nil {
 			return nil, err
 		}
-		rules = append(rules, bound...)
+		parts = append(parts, part{rules: bound})
 	}
 	for _, kv := range fl.calls {
 		keyword := string(kv[0].(starlark.String))
@@ -81,9 +114,9 @@ func (fl *faultList) rules(c *call, name string) ([]intercept.Rule, error) {
 		if err != nil {
 			return nil, c.at(c.site.keyword(keyword), err)
 		}
-		rules = append(rules, bound...)
+		parts = append(parts, part{rules: bound})
 	}
-	return rules, nil
+	return parts, nil
 }
 
 // names returns the names of the assumptions in the list.
@@ -117,7 +150,7 @@ func (l *loader) assumption(c *call) (starlark.Value, error) {
 		keyword("rules", rules.toFaults), keyword("faults", nested.toFaults),
 		keyword("description", toString(&description)),
 	}
-	err := c.unpack(params, func(_ int, v starlark.Value) error { return fl.toFaults(v) }, fl.toCalls(c.name, params))
+	err := c.unpack(params, func(_ int, v starlark.Value) error { return fl.toFaults(v) }, fl.toCalls(l, params))
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +158,7 @@ func (l *loader) assumption(c *call) (starlark.Value, error) {
 	if len(fl.items)+len(fl.calls) == 0 {
 		return nil, c.errorf("%q names no fault", a.name)
 	}
-	if a.rules, err = fl.rules(c, a.name); err != nil {
+	if a.parts, err = fl.bind(c, a.name); err != nil {
 		return nil, err
 	}
 	return a, l.declare("assumption", a.name, c.site)

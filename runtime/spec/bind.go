@@ -22,14 +22,21 @@ func (f *faultValue) bind(l *loader, name string, target starlark.Value) ([]inte
 	if f.target != nil {
 		target = f.target
 	}
+	var rules []intercept.Rule
+	var err error
 	switch t := target.(type) {
 	case *interfaceRef:
-		rule, err := f.rule(t, name)
-		return []intercept.Rule{rule}, err
+		rules = make([]intercept.Rule, 1)
+		rules[0], err = f.rule(t, name)
 	case *serviceValue:
-		return f.bindService(t, name)
+		rules, err = f.bindService(t, name)
+	default:
+		err = f.site.errorf("%s: it has no target; give it `target`, or give one to what uses it", f.kind)
 	}
-	return nil, f.site.errorf("%s: it has no target; give it `target`, or give one to what uses it", f.kind)
+	for i := range rules {
+		rules[i].Origin = fmt.Sprintf("%s on %s", f.origin, target)
+	}
+	return rules, err
 }
 
 // bindService aims a fault at every interface of a service that it fits.
@@ -63,6 +70,9 @@ func (f *faultValue) rule(r *interfaceRef, name string) (intercept.Rule, error) 
 	p := r.itf.Protocol
 	if !slices.Contains(p.Faults, f.kind) {
 		return intercept.Rule{}, f.refuse(p)
+	}
+	if f.source == r.svc.svc.Name {
+		return intercept.Rule{}, f.site.problem(f.site.keyword("source"), "%s: `source` and target are both %q: what a service says to itself is not seen", f.kind, f.source)
 	}
 	match, err := f.terms(p)
 	if err != nil {

@@ -32,7 +32,7 @@ fault_scenario("own steps", scenario = lambda: [api.get(path = "/INSERT"), own()
 fault_scenario("success", scenario = insert, faults = full, expect = expect_success())
 fault_scenario("error", scenario = insert, faults = full, expect = expect_error_within(ms = 60000))
 fault_scenario("nothing", scenario = lambda: None if insert() else None, faults = full, expect = expect_success())
-slow = fault_assumption("slow", target = db, delay(delay = "0s", label = "late"))
+slow = fault_assumption("slow", target = db, delay(delay = "1ms", label = "late"))
 fault_matrix(scenarios = [insert], faults = [full, slow], default_expect = expect_success(),
     overrides = {(insert, full): expect_error_within(ms = 60000)})
 fault_scenario("raw", scenario = insert, faults = [drop(target = db), slow], expect = lambda r: not r.ok)
@@ -59,6 +59,33 @@ fault_scenario("raw", scenario = insert, faults = [drop(target = db), slow], exp
 	got.check(t, "matrix[insert/slow]", passed, "", "")
 	rec = got.check(t, "raw", passed, "", "")
 	if len(rec.Faults) != 2 || rec.Faults[0].Name != "drop()" || rec.Faults[1].Name != "late" {
+		t.Errorf("faults: %+v", rec.Faults)
+	}
+}
+
+// Each fault counts by itself, however few lines the spec says them in; an
+// assumption that is there twice counts once.
+func TestFaultsCountOneByOne(t *testing.T) {
+	got := play(t, `def insert():
+    return api.get(path = "/INSERT 1")
+fault_scenario("patterns", scenario = insert, faults = fault_assumption("cut off",
+    rules = [delay(target = db, query = q, delay = "1ms") for q in ["INSERT*", "DELETE*"]]))
+def slow(query):
+    return delay(target = db, query = query, delay = "1ms")
+fault_scenario("helper", scenario = insert, faults = fault_assumption("slowed", slow("INSERT*"), slow("UPDATE*")))
+one = fault_assumption("one", target = db, drop(query = "INSERT*"))
+fault_scenario("twice", scenario = insert, faults = [one, fault_assumption("both", faults = [one], slow("INSERT*"))])
+def test_again_and_again():
+    for n in range(3):
+        fault(db, delay(query = "INSERT*", delay = "1ms", label = "late"), run = lambda: api.get(path = "/INSERT" if n else "/SELECT"))
+`)
+	got.check(t, "patterns", inconclusive, "", `cut off matched nothing: no traffic like (db query="DELETE*")`)
+	got.check(t, "helper", inconclusive, "", `no traffic like (db query="UPDATE*")`)
+	if rec := got.check(t, "twice", passed, "", ""); len(rec.Faults) != 2 {
+		t.Errorf("faults: %+v", rec.Faults)
+	}
+	rec := got.check(t, "test_again_and_again", passed, "", "")
+	if f := rec.Faults[0]; len(rec.Faults) != 1 || f.Acted != 2 || f.Armed != 3 || f.InVain != 1 {
 		t.Errorf("faults: %+v", rec.Faults)
 	}
 }
@@ -104,7 +131,7 @@ def test_declares():
 func TestTimeoutsAndParallel(t *testing.T) {
 	got := play(t, `def hang():
     return api.get(path = "/hang")
-late = fault_assumption("late", target = db, delay(delay = "0s"))
+late = fault_assumption("late", target = db, delay(delay = "1ms"))
 def both():
     api.get(path = "/INSERT")
     return hang()
@@ -186,6 +213,8 @@ def test_before():
     assert_before(first = {"op": "COMMIT"}, then = {"op": "BEGIN"})
 def test_unknown_filter():
     events(opp = "x")
+def test_unknown_value():
+    assert_never(to = "dbb")
 def test_monitor():
     def once(e, earlier):
         assert_eq(len(earlier), 0, "commits")
@@ -204,9 +233,10 @@ def test_monitor_false():
 	got.check(t, "test_never", failed, "faultbox.star:29:5", `there is an event like (text="insert *"): event(wire api db INSERT INSERT 1)`)
 	got.check(t, "test_before", failed, "faultbox.star:32:5", "event(wire api db COMMIT COMMIT) came after event(wire api db BEGIN BEGIN)")
 	got.check(t, "test_unknown_filter", failed, "", "faultbox.star:34:12: events: unknown filter `opp`; did you mean `op`?")
-	got.check(t, "test_monitor", failed, "faultbox.star:37:9", `monitor "one commit": commits: got 1, want 0 (event(wire api db COMMIT`)
+	got.check(t, "test_unknown_value", failed, "", "faultbox.star:36:18: assert_never: `to`: there is no \"dbb\"; did you mean `db`?")
+	got.check(t, "test_monitor", failed, "faultbox.star:39:9", `monitor "one commit": commits: got 1, want 0 (event(wire api db COMMIT`)
 	got.check(t, "test_monitor_holds", passed, "", "")
-	got.check(t, "test_monitor_false", failed, "faultbox.star:45:5", `monitor "no commits" does not hold for event(wire api db COMMIT`)
+	got.check(t, "test_monitor_false", failed, "faultbox.star:47:5", `monitor "no commits" does not hold for event(wire api db COMMIT`)
 }
 
 func TestSteps(t *testing.T) {

@@ -90,6 +90,9 @@ type call struct {
 	kwargs []starlark.Tuple
 }
 
+// String writes the call out: the place, and what it is given.
+func (c *call) String() string { return fmt.Sprint(c.site, " ", c.name, c.args, c.kwargs) }
+
 // param is a parameter of a builtin. set takes the argument; its error says
 // what is wanted, without naming the parameter.
 type param struct {

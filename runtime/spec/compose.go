@@ -150,7 +150,7 @@ func (l *loader) faultMatrix(c *call) (starlark.Value, error) {
 			}
 			d := &testDecl{
 				name: fmt.Sprintf("%s[%s/%s]", name, fn.Name(), a.name), site: c.site, scenario: fn,
-				rules: a.rules, faults: []string{a.name}, expect: expect, timeout: timeout,
+				rules: a.rules(), faults: []string{a.name}, expect: expect, timeout: timeout,
 			}
 			if special := overrides[at]; special != nil {
 				d.expect = special
@@ -162,6 +162,9 @@ func (l *loader) faultMatrix(c *call) (starlark.Value, error) {
 		}
 	}
 	for at := range overrides {
+		if excluded[at] {
+			return nil, c.site.problem(c.site.keyword("overrides"), "%s: `overrides`: %s is in `exclude` too", c.name, at)
+		}
 		if !known[at] {
 			return nil, c.site.problem(c.site.keyword("overrides"), "%s: `overrides`: %s is no cell of this matrix", c.name, at)
 		}

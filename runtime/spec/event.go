@@ -35,6 +35,14 @@ func (e *eventValue) String() string {
 	return "event(" + strings.Join(parts, " ") + ")"
 }
 
+// What kinds and outcomes there are, by the names that kindOf and outcomeOf give.
+var (
+	eventKinds    = []string{"wire", "step", "syscall", "life", "output", "note"}
+	eventOutcomes = []string{
+		"answered", "replaced", "dropped", "reset", "cut", "doubled", "denied", "short", "lied to", "killed", "broken", "untouched", "pending",
+	}
+)
+
 // kindOf names an event's kind; an exchange on the wire is "wire".
 func kindOf(ev *intercept.Event) string {
 	if ev.Kind == intercept.Wire {

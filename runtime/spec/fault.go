@@ -17,6 +17,7 @@ type faultValue struct {
 	opaque
 	kind    string
 	site    site
+	origin  string         // the call, written out: see intercept.Rule
 	target  starlark.Value // *serviceValue or *interfaceRef; nil: that of who uses it
 	match   []matchArg
 	params  []string // keywords that are not matchers, for suggestions
@@ -49,7 +50,7 @@ func (f *faultValue) String() string {
 // makeFault makes a fault with the parameters of its kind; those of triggers
 // are common to all, every other keyword is a matcher.
 func (l *loader) makeFault(c *call, f *faultValue, own ...param) (starlark.Value, error) {
-	f.kind, f.site, f.trigger = c.name, c.site, intercept.Always
+	f.kind, f.site, f.origin, f.trigger = c.name, c.site, c.String(), intercept.Always
 	params := append(own, l.triggerParams(f)...)
 	for _, p := range params {
 		f.params = append(f.params, p.name)
@@ -120,7 +121,16 @@ func (l *loader) responseFault(c *call) (starlark.Value, error) {
 
 func (l *loader) delayFault(c *call) (starlark.Value, error) {
 	f := &faultValue{}
-	return l.makeFault(c, f, required("delay", toDuration(&f.fault.Delay)), keyword("jitter", toDuration(&f.fault.Jitter)))
+	v, err := l.makeFault(c, f, required("delay", toDuration(&f.fault.Delay)), keyword("jitter", toDuration(&f.fault.Jitter)))
+	return v, checkDelay(c, f, err)
+}
+
+// checkDelay refuses a delay of nothing, which would act on all and change none.
+func checkDelay(c *call, f *faultValue, err error) error {
+	if err == nil && f.fault.Delay == 0 && f.fault.Jitter == 0 {
+		return c.site.problem(c.site.keyword("delay"), "%s: `delay`: want more than 0", c.name)
+	}
+	return err
 }
 
 // plainFault is drop, duplicate, reset, lie, crash and allow: no parameters of their own.

@@ -3,10 +3,12 @@ package spec
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"go.starlark.net/starlark"
 
 	"faultbox/intercept"
+	"faultbox/protocols"
 )
 
 // filter says which events are meant. The zero filter means all.
@@ -62,6 +64,59 @@ func (f *filter) add(name string, v starlark.Value) error {
 	field.name = name
 	f.fields = append(f.fields, field)
 	return nil
+}
+
+// check refuses a filter for what there is not: no event would ever meet it. All
+// services must be known.
+func (f *filter) check(c *call) *Problem {
+	for _, field := range f.fields {
+		names := c.l.filterable(field.name)
+		for _, t := range field.any {
+			fits := func(name string) bool {
+				it := protocols.Item{Attrs: []protocols.Attr{{Name: field.name, Value: name}}}
+				return intercept.Match{t}.Matches(&it)
+			}
+			if names != nil && !slices.ContainsFunc(names, fits) {
+				return c.site.problem(c.site.keyword(field.name), "%s: `%s`: there is no %q%s (there are %s)", c.name, field.name, t.Pattern, suggest(t.Pattern, names), enumerate(names, "and"))
+			}
+		}
+	}
+	return nil
+}
+
+// checked is check for a call in a test.
+func (f *filter) checked(c *call, err error) error {
+	if err != nil {
+		return err
+	}
+	if p := f.check(c); p != nil {
+		return p
+	}
+	return nil
+}
+
+// filterable returns what an event can have in a field; nil: whatever.
+func (l *loader) filterable(field string) (names []string) {
+	switch field {
+	case "kind":
+		return eventKinds
+	case "outcome":
+		return eventOutcomes
+	case "source", "from", "to", "service":
+		return append(l.serviceNames(), testSource)
+	case "interface":
+		for _, s := range l.services {
+			for _, r := range s.refs {
+				names = append(names, r.itf.Name)
+			}
+		}
+	case "proto":
+		for _, p := range append(slices.Clone(l.Protocols), intercept.Syscalls, intercept.Network, intercept.Processes) {
+			names = append(names, p.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // meets reports whether an event is meant.

@@ -79,7 +79,7 @@ func checkURL(addr string) error {
 		addr = "http://" + addr
 	}
 	u, err := url.Parse(addr)
-	if err != nil || u.Host == "" || u.Scheme != "http" {
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return fmt.Errorf(`%q is no URL; write for example "http://localhost:8080/health"`, addr)
 	}
 	return nil

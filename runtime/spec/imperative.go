@@ -32,7 +32,7 @@ func (l *loader) arm(c *call, params ...param) (target starlark.Value, disarm fu
 			return nil
 		}
 		return fl.toFaults(v)
-	}, fl.toCalls(c.name, params))
+	}, fl.toCalls(l, params))
 	if err != nil {
 		return nil, nil, err
 	}

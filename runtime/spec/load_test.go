@@ -201,7 +201,7 @@ func assumptionRules(t *testing.T, dir, name string) []intercept.Rule {
 	for _, m := range l.order {
 		for _, v := range m.globals {
 			if a, ok := v.(*assumptionValue); ok && a.name == name {
-				return a.rules
+				return a.rules()
 			}
 		}
 	}

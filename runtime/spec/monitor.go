@@ -28,6 +28,9 @@ func (l *loader) monitor(c *call) (starlark.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := l.whenLoaded(func() *Problem { return m.on.check(c) }); err != nil {
+		return nil, err
+	}
 	if a := actionOf(c.thread); a != nil {
 		a.monitors = append(a.monitors[:len(a.monitors):len(a.monitors)], m)
 		return starlark.None, nil

@@ -77,10 +77,13 @@ func (l *loader) networkFault(c *call, f *faultValue, x *between, direction *str
 	if err := l.standing(c, f, params); err != nil {
 		return nil, err
 	}
+	if err := checkDelay(c, f, nil); c.name == "latency" && err != nil {
+		return nil, err
+	}
 	if x.a == x.b {
 		return nil, c.errorf("`a` and `b` are both %q; a service talks to itself without a network", x.a)
 	}
-	rule := intercept.Rule{Pos: f.site.String(), From: x.a, To: x.b, Proto: intercept.Network.Name, Trigger: f.trigger, Fault: f.fault}
+	rule := intercept.Rule{Pos: f.site.String(), Origin: f.origin, From: x.a, To: x.b, Proto: intercept.Network.Name, Trigger: f.trigger, Fault: f.fault}
 	if *direction != "from" {
 		f.rules = append(f.rules, rule)
 	}
@@ -105,14 +108,14 @@ func (l *loader) process(c *call) (starlark.Value, error) {
 	}
 	fault := intercept.Fault{Delay: duration}
 	fault.Do = map[string]intercept.Do{"kill": intercept.Kill, "pause": intercept.Pause, "restart": intercept.Restart}[c.name]
-	f.rules = []intercept.Rule{{Pos: f.site.String(), To: svc, Proto: intercept.Processes.Name, Trigger: intercept.Always, Fault: fault}}
+	f.rules = []intercept.Rule{{Pos: f.site.String(), Origin: f.origin, To: svc, Proto: intercept.Processes.Name, Trigger: intercept.Always, Fault: fault}}
 	return l.takeEffect(c, f, svc, "")
 }
 
 // standing reads the arguments of a fault that names whom it is about. It
 // happens or it is in force: of the triggers it takes the label alone.
 func (l *loader) standing(c *call, f *faultValue, params []param) error {
-	f.kind, f.site, f.trigger = c.name, c.site, intercept.Always
+	f.kind, f.site, f.origin, f.trigger = c.name, c.site, c.String(), intercept.Always
 	return c.unpack(append(params, keyword("label", toWord(&f.label))), nil, func(name string, _ starlark.Value) error {
 		for _, p := range l.triggerParams(&faultValue{}) {
 			if p.name == name {

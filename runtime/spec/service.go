@@ -97,6 +97,9 @@ func (l *loader) service(c *call) (starlark.Value, error) {
 	if err := l.checkService(c, v); err != nil {
 		return nil, err
 	}
+	if reset != nil && !svc.Reuse {
+		l.warnings = append(l.warnings, fmt.Sprintf("%s: service: `reset` of %q is never called: without `reuse = True` each test has a service of its own", c.site, svc.Name))
+	}
 	svc.Seed, svc.Reset = l.hook(seed), l.hook(reset)
 	l.services = append(l.services, v)
 	l.named[svc.Name] = v

@@ -101,7 +101,7 @@ func (f *faultValue) callRule(l *loader, name string, s *serviceValue, calls, pa
 		return nil, err
 	}
 	return &intercept.Rule{
-		Name: f.ruleName(name), Pos: f.site.String(), To: s.svc.Name, Proto: p.Name,
+		Name: f.ruleName(name), Pos: f.site.String(), Origin: fmt.Sprintf("%s of %s on %s", f.origin, calls, s), To: s.svc.Name, Proto: p.Name,
 		Match: append(all, match...), Trigger: f.trigger, Fault: fault,
 	}, nil
 }

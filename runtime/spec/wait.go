@@ -58,7 +58,7 @@ func (l *loader) poll(c *call, pred starlark.Callable, timeout time.Duration) (s
 // events returns the events so far that are meant, in the order in which they began.
 func (l *loader) events(c *call) (starlark.Value, error) {
 	var f filter
-	if err := c.unpack([]param{optional("where", f.toFilter)}, nil, f.add); err != nil {
+	if err := f.checked(c, c.unpack([]param{optional("where", f.toFilter)}, nil, f.add)); err != nil {
 		return nil, err
 	}
 	found, err := actionOf(c.thread).find(c.thread, &f, 0)
