@@ -42,6 +42,7 @@ type Runner struct {
 	selected []*Test
 	mu       sync.Mutex // guards the sinks
 	sinkErr  error
+	unheard  context.CancelFunc // ends a run whose report cannot be written
 }
 
 // DefaultTimeout bounds a test's body.
@@ -64,6 +65,8 @@ func (r *Runner) Run(ctx context.Context) (Verdict, error) {
 	if len(r.selected) == 0 {
 		return Error, ErrNoTest
 	}
+	ctx, r.unheard = context.WithCancel(ctx)
+	defer r.unheard()
 	begin := time.Now()
 	end := &EndRecord{Counts: make(map[Verdict]int), Verdict: Passed}
 	r.emit(Record{Start: &StartRecord{Version: r.Version, File: r.Spec.File, Seed: r.Seed, Tests: len(r.selected), Warnings: r.Spec.Warnings, Tier: r.Tier, Lacks: r.Lacks}})
@@ -123,6 +126,7 @@ func (r *Runner) emitLocked(rec Record) {
 	for _, s := range r.Sinks {
 		if err := s.Write(rec); err != nil && r.sinkErr == nil {
 			r.sinkErr = fmt.Errorf("write report: %w", err)
+			r.unheard()
 		}
 	}
 }

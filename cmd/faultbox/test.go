@@ -104,6 +104,9 @@ func (f *testFlags) run(cmd *cobra.Command, s *runtime.Spec, again string) error
 	if f.format != "text" && f.format != "json" {
 		return fmt.Errorf("choose a format: --format is text or json, not %q", f.format)
 	}
+	if fs := cmd.Flags(); fs.Changed("timeout") && f.timeout <= 0 || f.jobs < 1 {
+		return fmt.Errorf("choose limits: --timeout is more than 0 and --jobs 1 or more, not %s and %d", f.timeout, f.jobs)
+	}
 	if f.network != "world" && f.network != "host" {
 		return fmt.Errorf("choose a network: --network is world or host, not %q", f.network)
 	}
@@ -170,11 +173,18 @@ func (f *testFlags) runner(cmd *cobra.Command, s *runtime.Spec, again string) (*
 		Tier:        f.tier.describe(f.why),
 		Lacks:       f.tier.lacks(),
 		Seed:        f.seed,
-		Select:      selector(f.pattern),
+		Select:      selector(f.pattern, s.Tests),
 		Timeout:     f.timeout,
 		Jobs:        f.jobs,
 		Repeat: func(test string) string {
-			return fmt.Sprintf("%s --test %s --seed %d", f.tier.asUs(again), shellQuote(test), f.seed)
+			flags := ""
+			if cmd.Flags().Changed("network") {
+				flags += " --network " + f.network
+			}
+			if f.timeout > 0 {
+				flags += " --timeout " + f.timeout.String()
+			}
+			return fmt.Sprintf("%s --test %s --seed %d%s", f.tier.asUs(again), shellQuote(test), f.seed, flags)
 		},
 	}
 	if containers != nil {
@@ -232,13 +242,17 @@ func colorful(w any) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// selector makes a predicate of --test: a glob over the whole name, or a part of it.
-func selector(pattern string) func(string) bool {
+// selector makes a predicate of --test: a test's name, else a glob over the
+// whole name, or a part of it.
+func selector(pattern string, tests []*runtime.Test) func(string) bool {
 	if pattern == "" {
 		return nil
 	}
+	if slices.ContainsFunc(tests, func(t *runtime.Test) bool { return t.Name == pattern }) {
+		return func(name string) bool { return name == pattern }
+	}
 	return func(name string) bool {
-		return name == pattern || intercept.Glob(pattern, name) || strings.Contains(name, pattern)
+		return intercept.Glob(pattern, name) || strings.Contains(name, pattern)
 	}
 }
 

@@ -62,9 +62,7 @@ func (r *recorder) Needs(ev *intercept.Event) intercept.Needs {
 
 func (r *recorder) Done(ev intercept.Event) {
 	r.count.Add(1)
-	if ev.Outcome == intercept.Untouched {
-		r.Idle(&ev.Decision)
-	}
+	r.Ended(&ev)
 	if r.quiet {
 		return
 	}
