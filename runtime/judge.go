@@ -261,11 +261,11 @@ func why(a *intercept.ActiveRule, f FaultRecord, seen sights) string {
 	if a.Proto == intercept.Syscalls.Name {
 		return fmt.Sprintf("matched nothing: %s made no call of %s while the fault was armed; does the scenario lead to one?", a.To, strings.Join(a.Calls(), ", "))
 	}
-	from := "any service"
+	who := "no service sent"
 	if a.From != "" {
-		from = a.From
+		who = a.From + " sent no"
 	}
-	return fmt.Sprintf("matched nothing: %s sent no %s traffic to %s while the fault was armed; does the scenario reach it?", from, a.Proto, a.To)
+	return fmt.Sprintf("matched nothing: %s %s traffic to %s while the fault was armed; does the scenario reach it?", who, a.Proto, a.To)
 }
 
 func times(n uint64) string {

@@ -147,7 +147,7 @@ func TestVerdicts(t *testing.T) {
 	}{
 		{"acted", func(*T) error { exchange(k, "GET", intercept.Dropped); return nil }, Passed, nil},
 		{"matched nothing", func(*T) error { exchange(k, "SET", intercept.Dropped); return nil }, Inconclusive, []string{"broken matched nothing", "1× SET", "api → db", `command="GET"`}},
-		{"no traffic", func(*T) error { return nil }, Inconclusive, []string{"sent no fake traffic to db"}},
+		{"no traffic", func(*T) error { return nil }, Inconclusive, []string{"no service sent fake traffic to db"}},
 		{"no effect", func(*T) error { exchange(k, "GET", intercept.Untouched); return nil }, Inconclusive, []string{"nothing to act on"}},
 		{"failed", func(*T) error {
 			exchange(k, "GET", intercept.Dropped)
