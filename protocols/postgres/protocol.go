@@ -55,7 +55,7 @@ func check(r *protocols.Reply) error {
 	severity := strings.ToUpper(r.Details["severity"])
 	switch severity {
 	case "":
-		severity = severityOf(code)
+		severity = severityOf(code, r.Message)
 	case "ERROR", "FATAL", "PANIC":
 	default:
 		return fmt.Errorf("unknown severity %q: ERROR, FATAL (which closes the connection) or PANIC", r.Details["severity"])
