@@ -120,45 +120,10 @@ var known = []condition{
 	{3169, "ER_SESSION_WAS_KILLED", "HY000", "Session was killed."},
 	{3170, "ER_CAPACITY_EXCEEDED", "HY000", "Memory capacity exceeded."},
 	{3572, "ER_LOCK_NOWAIT", "HY000", "Statement aborted because lock(s) could not be acquired immediately and NOWAIT is set."},
-	{3675, "ER_ENGINE_OUT_OF_DISK_SPACE", "HY000", "Create table/tablespace failed, as disk is full."},
+	{3675, "ER_DISK_FULL_NOWAIT", "HY000", "Create table/tablespace failed, as disk is full."},
 	{3819, "ER_CHECK_CONSTRAINT_VIOLATED", "HY000", "Check constraint is violated."},
 	{4025, "ER_CONSTRAINT_FAILED", "23000", "CONSTRAINT failed"},
 	{4031, "ER_CLIENT_INTERACTION_TIMEOUT", "HY000", "The client was disconnected by the server because of inactivity. See wait_timeout and interactive_timeout for configuring this behavior."},
-}
-
-// wellKnown maps parts of messages, in lower case, to the error that the
-// server sends with them; the first that is found counts.
-var wellKnown = []struct {
-	part  string
-	errno int
-}{
-	{"user-level lock", 3058},
-	{"deadlock", 1213},
-	{"lock wait timeout", 1205}, {"lock(s) could not be acquired", 3572}, {"number of locks exceeds", 1206},
-	{"too many connections", 1040}, {"max_user_connections", 1203}, {"too many active concurrent", 1637},
-	{"server has gone away", 2006}, {"lost connection", 2013},
-	{"read_only option", 1290}, {"read-only option", 1290}, {"super-read-only", 1290}, {"option so it cannot execute", 1290},
-	{"read only transaction", 1792}, {"read-only transaction", 1792}, {"read-only mode", 1836}, {"read only", 1036}, {"read-only", 1290},
-	{"error writing file", 1026}, {"error reading file", 1024}, {"input/output error", 1030}, {"i/o error", 1030}, {"from storage engine", 1030},
-	{"disk is full", 3675}, {"disk full", 1021}, {"no space left", 1021}, {"is full", 1114},
-	{"out of sort memory", 1038}, {"memory capacity exceeded", 3170}, {"out of memory", 1037},
-	{"duplicate entry", 1062}, {"unique constraint", 1062}, {"duplicate key", 1022},
-	{"parent row", 1451}, {"child row", 1452}, {"foreign key", 1452}, {"check constraint", 3819},
-	{"cannot be null", 1048}, {"doesn't have a default value", 1364},
-	{"data too long", 1406}, {"out of range", 1264}, {"incorrect key file", 1034}, {"incorrect", 1366}, {"division by 0", 1365}, {"division by zero", 1365},
-	{"marked as crashed", 1194}, {"is corrupted", 1712},
-	{"shutdown in progress", 1053}, {"shutting down", 1053}, {"session was killed", 3169}, {"connection was killed", 1927},
-	{"because of inactivity", 4031}, {"is blocked because", 1129}, {"not allowed to connect", 1130},
-	{"max_statement_time", 1969}, {"maximum statement execution time", 3024}, {"query timeout", 3024}, {"execution was interrupted", 1317},
-	{"max_allowed_packet", 1153}, {"reading communication packets", 1158}, {"writing communication packets", 1160},
-	{"max_binlog_cache_size", 1197}, {"max_prepared_stmt_count", 1461}, {"re-prepared", 1615}, {"unknown prepared statement", 1243},
-	{"definition has changed", 1412}, {"record has changed", 1020}, {"during commit", 1180}, {"during rollback", 1181},
-	{"rollback the current transaction", 3101}, {"conflicting read lock", 1223},
-	{"error in your sql syntax", 1064}, {"syntax error", 1064}, {"query was empty", 1065},
-	{"no database selected", 1046}, {"unknown database", 1049}, {"unknown column", 1054}, {"unknown table", 1051}, {"unknown command", 1047},
-	{"doesn't exist", 1146}, {"does not exist", 1146}, {"already exists", 1050},
-	{"to database", 1044}, {"command denied", 1142}, {"access denied; you need", 1227}, {"access denied", 1045}, {"permission denied", 1142},
-	{"resource", 1226}, {"bad handshake", 1043},
 }
 
 // number returns the error number for a code as a spec writes it (a number,
@@ -203,22 +168,21 @@ func ofState(state string) (int, error) {
 			return k.errno, nil
 		}
 	}
-	return 0, fmt.Errorf("no error with SQLSTATE %q is known: give its error number", state)
-}
-
-func inferred(message string) int {
-	for _, w := range wellKnown {
-		if strings.Contains(message, w.part) {
-			return w.errno
-		}
+	if numbers := states[state]; len(numbers) > 0 {
+		return numbers[0], nil
 	}
-	return 1105
+	return 0, fmt.Errorf("no error with SQLSTATE %q is known: give its error number", state)
 }
 
 // find returns the condition with that number, or one that says little.
 func find(n int) condition {
 	if i := slices.IndexFunc(known, func(k condition) bool { return k.errno == n }); i >= 0 {
 		return known[i]
+	}
+	for state, numbers := range states {
+		if slices.Contains(numbers, n) {
+			return condition{n, fmt.Sprintf("ER_ERROR_%d", n), state, ""}
+		}
 	}
 	return condition{n, fmt.Sprintf("ER_ERROR_%d", n), "HY000", ""}
 }
