@@ -31,11 +31,14 @@ func TestCheck(t *testing.T) {
 		{"out of memory", "SERVER_ERROR", "SERVER_ERROR", "out of memory", 0x82},
 		{"", "", "SERVER_ERROR", "internal error", 0x84},
 		{"", "ENOMEM", "SERVER_ERROR", "out of memory storing object", 0x82},
+		{"ERROR Too many open connections", "", "ERROR", "Too many open connections", 0x85},
+		{"unknown command", "", "ERROR", "", 0x81},
+		{"", "EBUSY", "SERVER_ERROR", "Server is busy", 0x85},
 		{"", "0x86", "SERVER_ERROR", "Temporary failure", 0x86},
 		{"", "server_error", "SERVER_ERROR", "internal error", 0x84},
 	} {
 		r := protocols.Reply{Error: true, Message: c.message, Code: c.code}
-		if err := Protocol.Check(&r); err != nil || r.Code != c.wantCode || r.Message != c.wantMessage || r.Status != c.status {
+		if err := Protocol.Check(&r); err != nil || r.Code != c.wantCode || r.Message != c.wantMessage || r.Status != c.status || r.Close != strings.Contains(r.Message, "open connections") {
 			t.Errorf("%q, code %q: got %+v (%v)", c.message, c.code, r, err)
 		}
 	}

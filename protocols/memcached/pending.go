@@ -8,6 +8,7 @@ type entry struct {
 	form   form
 	op     string
 	key    string
+	base64 string   // the key of a meta command that sends it so (flag b), as it came
 	keys   []string // of a get of many
 	flags  []string // of a meta command
 	mute   bool     // it says noreply

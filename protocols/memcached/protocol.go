@@ -52,6 +52,7 @@ var failures = []failure{
 	{0x04, "EINVAL", clientError, "invalid", "invalid arguments"},
 	{0x81, "UNKNOWN_COMMAND", plainError, "unknown command", ""},
 	{0x83, "NOT_SUPPORTED", serverError, "not supported", "not supported"},
+	{0x85, "MAXCONNS", plainError, "too many open connections", "Too many open connections"}, // and the connection ends
 	{0x84, "EINTERNAL", serverError, "", "internal error"},
 }
 
@@ -59,7 +60,7 @@ var failures = []failure{
 const (
 	serverError = "SERVER_ERROR"
 	clientError = "CLIENT_ERROR"
-	plainError  = "ERROR" // takes no message
+	plainError  = "ERROR"
 )
 
 // check validates and completes a reply: the Code of an error is the word that
@@ -94,9 +95,13 @@ func check(r *protocols.Reply) error {
 	if r.Status == 0 {
 		r.Status = int(f.status)
 	}
-	if r.Message == "" {
+	switch {
+	case r.Message == "":
 		r.Message = f.text
+	case f.name == "UNKNOWN_COMMAND" && strings.EqualFold(r.Message, f.part):
+		r.Message = "" // a bare ERROR
 	}
+	r.Close = f.name == "MAXCONNS"
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package memcached
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -18,8 +19,8 @@ func (e *entry) answer(r *protocols.Reply) []byte {
 	switch {
 	case e.form == packet || e.form == packets:
 		return e.packets(r)
-	case r.Error && r.Code == plainError:
-		return []byte("ERROR\r\n")
+	case r.Error && r.Message == "":
+		return []byte(r.Code + "\r\n")
 	case r.Error:
 		return []byte(r.Code + " " + r.Message + "\r\n")
 	}
@@ -97,9 +98,10 @@ func (e *entry) valueLine(w *strings.Builder, key string, value any) {
 func (e *entry) metaLine(w *strings.Builder, v string, found bool) {
 	code := "HD"
 	shows := slices.Contains(e.flags, "v")
+	key := cmp.Or(e.base64, e.key)
 	switch {
 	case e.op == "me" && found:
-		code = "ME " + e.key
+		code = "ME " + key
 	case !found && (e.op == "mg" || e.op == "me"):
 		code = "EN"
 	case !found && e.op == "ms":
@@ -109,22 +111,22 @@ func (e *entry) metaLine(w *strings.Builder, v string, found bool) {
 	case e.op == "mg" && shows, e.op == "ma" && shows:
 		code = "VA " + strconv.Itoa(len(v))
 	}
-	if e.quiet && (code == "EN" || code == "NF" || code == "HD" && e.op != "mg") {
+	if e.quiet && (code == "EN" || code == "HD" && e.op != "mg" || e.op == "ma" && found) {
 		return
 	}
 	w.WriteString(code)
-	if code == "EN" {
-		w.WriteString("\r\n")
-		return
-	}
 	for _, f := range e.flags {
+		if (code == "EN" || code == "NF") && f[0] != 'O' && f[0] != 'k' {
+			continue
+		}
 		switch f[0] {
 		case 'O':
 			w.WriteString(" " + f)
 		case 'k':
-			w.WriteString(" k" + e.key)
-		case 'b':
-			w.WriteString(" b")
+			w.WriteString(" k" + key)
+			if e.base64 != "" {
+				w.WriteString(" b")
+			}
 		case 's':
 			fmt.Fprintf(w, " s%d", len(v))
 		case 't':

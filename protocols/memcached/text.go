@@ -2,6 +2,7 @@ package memcached
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"slices"
 
@@ -94,6 +95,11 @@ func (c *codec) keyAndFlags(e *entry, words [][]byte) {
 			e.flags = append(e.flags, string(w))
 		}
 		e.quiet = slices.Contains(e.flags, "q")
+		if slices.Contains(e.flags, "b") {
+			if key, err := base64.StdEncoding.DecodeString(e.key); err == nil {
+				e.base64, e.key = e.key, string(key)
+			}
+		}
 	case "set", "add", "replace", "append", "prepend", "cas", "delete", "incr", "decr", "touch", "flush_all", "verbosity", "cache_memlimit":
 		e.mute = string(words[len(words)-1]) == "noreply"
 	}
@@ -259,13 +265,11 @@ func (e *entry) answeredBy(text []byte) bool {
 	if len(words) == 0 {
 		return false
 	}
-	for _, f := range e.flags {
-		if f[0] == 'O' && len(f) > 1 && !slices.ContainsFunc(words[1:], func(w []byte) bool { return string(w) == f }) {
-			return false
-		}
-		if f == "k" && !slices.ContainsFunc(words[1:], func(w []byte) bool { return w[0] == 'k' && string(w[1:]) == e.key }) {
-			return false
-		}
+	if word, asked := tells(words, 'O'), e.flag('O'); word != asked {
+		return false
+	}
+	if word := tells(words, 'k'); (word != "") != (e.flag('k') != "") || word != "" && word[1:] != e.key && word[1:] != e.base64 {
+		return false
 	}
 	switch code := string(words[0]); e.op {
 	case "mg":
@@ -273,9 +277,29 @@ func (e *entry) answeredBy(text []byte) bool {
 	case "ms":
 		return code == "NS" || code == "EX" || code == "NF"
 	case "md":
-		return code == "EX"
+		return code == "NF" || code == "EX"
 	case "ma":
-		return code == "VA" || code == "NS" || code == "EX"
+		return code == "NF" || code == "NS" || code == "EX"
 	}
 	return false
+}
+
+// tells returns the word of an answer that begins with a flag's letter.
+func tells(words [][]byte, letter byte) string {
+	for _, w := range words[1:] {
+		if w[0] == letter {
+			return string(w)
+		}
+	}
+	return ""
+}
+
+// flag returns a flag of a meta command with its token, "" if it has none.
+func (e *entry) flag(letter byte) string {
+	for _, f := range e.flags {
+		if f[0] == letter {
+			return f
+		}
+	}
+	return ""
 }
