@@ -56,6 +56,30 @@ var texts = map[string]string{
 	"UNBLOCKED":   "client unblocked via CLIENT UNBLOCK",
 }
 
+// wellKnown maps parts of messages, in lower case, to the error word that the
+// server sends with them.
+var wellKnown = []struct{ part, code string }{
+	{"used memory > 'maxmemory'", "OOM"}, {"read only replica", "READONLY"}, {"read only slave", "READONLY"}, {"loading the dataset", "LOADING"},
+	{"wrong kind of value", "WRONGTYPE"}, {"cluster is down", "CLUSTERDOWN"}, {"hash slot not served", "CLUSTERDOWN"},
+	{"hash to the same slot", "CROSSSLOT"}, {"during rehashing of slot", "TRYAGAIN"}, {"no matching script", "NOSCRIPT"},
+	{"busy running a script", "BUSY"}, {"unable to persist to disk", "MISCONF"}, {"link with master is down", "MASTERDOWN"},
+	{"not enough good replicas", "NOREPLICAS"}, {"authentication required", "NOAUTH"}, {"invalid username-password", "WRONGPASS"},
+	{"has no permissions", "NOPERM"}, {"consumer group name already exists", "BUSYGROUP"}, {"no such key or consumer group", "NOGROUP"},
+	{"transaction discarded because of previous", "EXECABORT"}, {"target key name already exists", "BUSYKEY"},
+	{"unsupported protocol version", "NOPROTO"}, {"client unblocked via", "UNBLOCKED"},
+}
+
+// inferred returns the error word that belongs to a message without one.
+func inferred(message string) string {
+	message = strings.ToLower(message)
+	for _, w := range wellKnown {
+		if strings.Contains(message, w.part) {
+			return w.code
+		}
+	}
+	return "ERR"
+}
+
 // check validates and completes a reply: see Protocol.Check.
 func check(r *protocols.Reply) error {
 	switch {
@@ -87,7 +111,7 @@ func check(r *protocols.Reply) error {
 	case r.Code == "" && isCode(word):
 		r.Code = word
 	case r.Code == "":
-		r.Code = "ERR"
+		r.Code = inferred(r.Message)
 	}
 	return nil
 }

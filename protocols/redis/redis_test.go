@@ -23,6 +23,8 @@ func TestCheck(t *testing.T) {
 		reason string // part of the error
 	}{
 		{protocols.Reply{Error: true, Message: "disk full"}, "ERR", ""},
+		{protocols.Reply{Error: true, Message: "You can't write against a read only replica."}, "READONLY", ""},
+		{protocols.Reply{Error: true, Message: "CLUSTERDOWN Hash slot not served"}, "CLUSTERDOWN", ""},
 		{protocols.Reply{Error: true, Message: "READONLY"}, "READONLY", ""},
 		{protocols.Reply{Error: true, Message: "I am down"}, "ERR", ""},
 		{protocols.Reply{Error: true, Code: "OOM"}, "OOM", ""},
