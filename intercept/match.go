@@ -2,6 +2,7 @@ package intercept
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"faultbox/protocols"
@@ -27,6 +28,9 @@ func NewTerm(p *protocols.Protocol, name, sub, pattern string) (Term, error) {
 	if !ok {
 		return Term{}, fmt.Errorf("match %s by %q: it has no such field", p.Name, name)
 	}
+	if len(f.Values) > 0 && !slices.Contains(f.Values, pattern) {
+		return Term{}, fmt.Errorf("match %s by %s=%q: it is one of %q", p.Name, name, pattern, f.Values)
+	}
 	if f.Pick != nil {
 		f.Of = f.Pick(pattern)
 	}
@@ -40,6 +44,7 @@ func NewTerm(p *protocols.Protocol, name, sub, pattern string) (Term, error) {
 		norm = f.Normalize(pattern)
 	}
 	t.glob = compileGlob(norm, f.Fold)
+	t.glob.raw = f.Bytes
 	return t, nil
 }
 

@@ -175,6 +175,27 @@ func TestGlob(t *testing.T) {
 }
 
 // TestGlobAgainstRegexp compares with an independent implementation.
+// TestBytes: of bytes a character is one, whatever letter it might be part of.
+func TestBytes(t *testing.T) {
+	p := &protocols.Protocol{Name: "raw", Fields: map[string]protocols.Field{
+		"bytes":     {Of: "bytes", Bytes: true},
+		"direction": {Of: "direction", Values: []string{"to", "from"}},
+	}}
+	for pattern, want := range map[string]bool{"\xc3*": true, "?\xa9x": true, "*\xa9*": true, "\xa9*": false, "??x": true, "?x": false} {
+		term, err := NewTerm(p, "bytes", "", pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		it := &protocols.Item{Attrs: []protocols.Attr{{Name: "bytes", Value: "éx"}}}
+		if got := (Match{term}).Matches(it); got != want {
+			t.Errorf("%q matches: %v", pattern, got)
+		}
+	}
+	if _, err := NewTerm(p, "direction", "", "out"); err == nil || !strings.Contains(err.Error(), `one of ["to" "from"]`) {
+		t.Errorf("another direction: %v", err)
+	}
+}
+
 func TestGlobAgainstRegexp(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	pick := func(set string, n int) string {

@@ -72,6 +72,10 @@ type Field struct {
 	Pick func(pattern string) string
 	// Fold ignores the case of letters.
 	Fold bool
+	// Bytes: it is no text; a character of the pattern is a byte.
+	Bytes bool
+	// Values, if any, are all that a pattern may be: there are no others to match.
+	Values []string
 	// Normalize, if any, is applied to pattern and value before they are
 	// compared (SQL: blanks, comments, the trailing semicolon).
 	Normalize func(string) string

@@ -13,8 +13,8 @@ var Protocol = &protocols.Protocol{
 	Name: "tcp",
 	Doc:  "any TCP connection, as a stream of bytes",
 	Fields: map[string]protocols.Field{
-		"bytes":     {Of: "bytes"},
-		"direction": {Of: "direction", Wild: both},
+		"bytes":     {Of: "bytes", Bytes: true},
+		"direction": {Of: "direction", Wild: both, Values: []string{"to", "from", "both"}},
 	},
 	Faults:      []string{"error", "response", "delay", "drop", "duplicate", "truncate", "reset"},
 	ServerFirst: true,

@@ -15,8 +15,8 @@ var Protocol = &protocols.Protocol{
 	Name: "udp",
 	Doc:  "datagrams of any protocol; knows DNS",
 	Fields: map[string]protocols.Field{
-		"bytes":     {Of: "bytes"},
-		"direction": {Of: "direction", Wild: both},
+		"bytes":     {Of: "bytes", Bytes: true},
+		"direction": {Of: "direction", Wild: both, Values: []string{"to", "from", "both"}},
 		"name":      {Of: "name", Fold: true, Normalize: dns.TrimDot},
 		"type":      {Of: "type", Fold: true},
 	},

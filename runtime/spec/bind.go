@@ -153,6 +153,9 @@ func (f *faultValue) terms(p *protocols.Protocol) (intercept.Match, error) {
 
 // toPattern takes a glob; a number stands for its digits, a service for its name.
 func toPattern(v starlark.Value) (string, error) {
+	if b, ok := v.(starlark.Bytes); ok {
+		v = starlark.String(b)
+	}
 	switch v := v.(type) {
 	case starlark.String:
 		if v == "" {
