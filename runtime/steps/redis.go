@@ -15,10 +15,20 @@ import (
 )
 
 // redisSteps speaks RESP3, or RESP2 to a server that knows no HELLO. It logs
-// in with REDIS_PASSWORD (and REDIS_USERNAME) of the service's environment.
+// in with REDIS_PASSWORD (and REDIS_USERNAME) of the service's environment,
+// unless a step names others.
 type redisSteps struct{}
 
 func (redisSteps) Methods() []runtime.Method {
+	methods := redisMethods()
+	for i := range methods {
+		methods[i].Params = append(methods[i].Params,
+			runtime.Param{Name: "user", Kind: runtime.String}, runtime.Param{Name: "password", Kind: runtime.String})
+	}
+	return methods
+}
+
+func redisMethods() []runtime.Method {
 	str := func(name string) runtime.Param {
 		return runtime.Param{Name: name, Kind: runtime.String, Required: true}
 	}
@@ -40,12 +50,12 @@ func (redisSteps) Methods() []runtime.Method {
 }
 
 func (redisSteps) Open(_ context.Context, e runtime.Endpoint) (runtime.Session, error) {
-	return &redisSession{e: e}, nil
+	return &redisSession{e: e, conns: map[redisLogin]*redisConn{}}, nil
 }
 
 // Ping succeeds when the server answers PING: not while it loads its data.
 func (redisSteps) Ping(ctx context.Context, e runtime.Endpoint) error {
-	s := &redisSession{e: e}
+	s := &redisSession{e: e, conns: map[redisLogin]*redisConn{}}
 	defer s.Close()
 	if resp := s.Do(ctx, "ping", nil); !resp.OK {
 		return fmt.Errorf("ping redis: %s", resp.Error)
@@ -53,20 +63,44 @@ func (redisSteps) Ping(ctx context.Context, e runtime.Endpoint) error {
 	return nil
 }
 
+// redisSession has a connection for each login.
 type redisSession struct {
-	e      runtime.Endpoint
+	e     runtime.Endpoint
+	conns map[redisLogin]*redisConn
+}
+
+type redisLogin struct{ user, password string }
+
+type redisConn struct {
 	link   *link
-	client *redis.Client // on link; nil: none yet
+	client *redis.Client // on link
+}
+
+func (c *redisConn) close() error {
+	c.link.Conn.Close() // first: the client must not say goodbye
+	return c.client.Close()
 }
 
 func (s *redisSession) Close() error {
-	if s.client == nil {
-		return nil
+	var errs []error
+	for login, c := range s.conns {
+		errs = append(errs, c.close())
+		delete(s.conns, login)
 	}
-	s.link.Conn.Close() // first: the client must not say goodbye
-	err := s.client.Close()
-	s.client, s.link = nil, nil
-	return err
+	return errors.Join(errs...)
+}
+
+// login is who a step is to be.
+func (s *redisSession) login(args runtime.Args) redisLogin {
+	env := s.e.Service.Getenv
+	login := redisLogin{env("REDIS_USERNAME"), env("REDIS_PASSWORD")}
+	if user, given := args["user"].(string); given {
+		login = redisLogin{user: user} // another one's password is of no use
+	}
+	if password, given := args["password"].(string); given {
+		login.password = password
+	}
+	return login
 }
 
 func (s *redisSession) Do(ctx context.Context, method string, args runtime.Args) runtime.Response {
@@ -74,18 +108,13 @@ func (s *redisSession) Do(ctx context.Context, method string, args runtime.Args)
 	if err != nil {
 		return failed(context.Background(), err)
 	}
-	if s.client != nil {
-		if alive, first := s.link.idle(); !alive || first != 0 && first != '>' { // a push may wait, nothing else
-			s.Close()
-		}
+	login := s.login(args)
+	c, err := s.conn(ctx, login)
+	if err != nil {
+		return failed(ctx, err)
 	}
-	if s.client == nil {
-		if err := s.connect(ctx); err != nil {
-			return failed(ctx, err)
-		}
-	}
-	stop := s.link.closeWith(ctx)
-	value, err := s.client.Do(ctx, cmd...).Result()
+	stop := c.link.closeWith(ctx)
+	value, err := c.client.Do(ctx, cmd...).Result()
 	ended := !stop()
 	if errors.Is(err, redis.Nil) {
 		value, err = nil, nil
@@ -95,7 +124,8 @@ func (s *redisSession) Do(ctx context.Context, method string, args runtime.Args)
 		return runtime.Response{Error: err.Error(), ErrorCode: redisCode(answered.Error()), Body: answered.Error()}
 	}
 	if err != nil || ended {
-		s.Close()
+		c.close()
+		delete(s.conns, login)
 	}
 	if err != nil {
 		return failed(ctx, err)
@@ -109,19 +139,25 @@ func (s *redisSession) Do(ctx context.Context, method string, args runtime.Args)
 	return resp
 }
 
-// connect gives the session a client that has this one connection and will
-// make no other. The handshake happens with the first command.
-func (s *redisSession) connect(ctx context.Context) error {
+// conn returns the login's connection, a new one if it has none that lives. Its
+// client will make no other; the handshake happens with the first command.
+func (s *redisSession) conn(ctx context.Context, login redisLogin) (*redisConn, error) {
+	if c := s.conns[login]; c != nil {
+		if alive, first := c.link.idle(); alive && (first == 0 || first == '>') { // a push may wait, nothing else
+			return c, nil
+		}
+		c.close()
+		delete(s.conns, login)
+	}
 	l, err := connect(ctx, s.e, true)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	used := false
-	s.link = l
-	s.client = redis.NewClient(&redis.Options{
+	client := redis.NewClient(&redis.Options{
 		Addr:     s.e.Addr,
-		Username: s.e.Service.Getenv("REDIS_USERNAME"),
-		Password: s.e.Service.Getenv("REDIS_PASSWORD"),
+		Username: login.user,
+		Password: login.password,
 		Dialer: func(context.Context, string, string) (net.Conn, error) {
 			if used {
 				return nil, net.ErrClosed
@@ -139,7 +175,8 @@ func (s *redisSession) connect(ctx context.Context) error {
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
-	return nil
+	s.conns[login] = &redisConn{l, client}
+	return s.conns[login], nil
 }
 
 // redisStreams are commands whose replies do not come one for one.

@@ -109,6 +109,37 @@ func TestRedisPassword(t *testing.T) {
 	}
 }
 
+// TestRedisLogins: a step may be somebody else than the environment says, on a
+// connection of his own.
+func TestRedisLogins(t *testing.T) {
+	e := endpoint("redis", drivers.Redis(t, "--requirepass", "pa ss"), "REDIS_PASSWORD=wrong")
+	s := session(t, e)
+	as := func(user, password, cmd string) runtime.Response {
+		args := runtime.Args{"cmd": cmd, "password": password}
+		if user != "" {
+			args["user"] = user
+		}
+		return do(t, s, e, "command", args)
+	}
+	for _, step := range []struct{ user, password, cmd, code, body string }{
+		{"", "pa ss", "ACL SETUSER reader on >r ~k* +get +acl|whoami", "", "OK"},
+		{"", "pa ss", "MULTI", "", "OK"},
+		{"reader", "r", "ACL WHOAMI", "", "reader"},
+		{"reader", "r", "SET k v", "NOPERM", ""},
+		{"reader", "x", "GET k", "WRONGPASS", ""},
+		{"", "pa ss", "SET k v", "", "QUEUED"},
+		{"", "pa ss", "EXEC", "", ""},
+		{"reader", "r", "GET k", "", "v"},
+	} {
+		if resp := as(step.user, step.password, step.cmd); resp.ErrorCode != step.code || resp.OK != (step.code == "") || step.body != "" && resp.Body != step.body {
+			t.Errorf("%s as %q: %+v", step.cmd, step.user, resp)
+		}
+	}
+	if resp := do(t, s, e, "get", runtime.Args{"key": "k"}); resp.ErrorCode != "WRONGPASS" {
+		t.Errorf("as the environment says: %+v", resp)
+	}
+}
+
 // TestRedisRestart: a connection that ended between two steps is replaced.
 func TestRedisRestart(t *testing.T) {
 	addr := drivers.Redis(t)
