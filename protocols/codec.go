@@ -56,8 +56,16 @@ type Codec interface {
 	// that does into its element of fates.
 	//
 	// An Apply that changes nothing returns raw itself and nil: the relay
-	// then counts the fault as one that had nothing to act on.
+	// then counts the fault as one that had nothing to act on. Where just
+	// some of several fates come to nothing, Apply sets their Act to Pass.
 	Apply(d Dir, f Frame, raw []byte, fates []Fate) (forward, back []byte)
+}
+
+// Withdrawer is a Codec that has to know that the server never sees a request,
+// although Apply is not called: a fault ends the connection in its stead.
+type Withdrawer interface {
+	// Withdraw is told of the first frame of the newest request.
+	Withdraw(f Frame)
 }
 
 // StreamCodec is a Codec whose messages can't go out at another place than the

@@ -231,7 +231,7 @@ func saramaProduce(t testing.TB, addr, topic string, count, size int) (out []str
 
 func saramaPipeline(t testing.TB, addr, topic string, count int) []string {
 	c := saramaConfig()
-	c.Producer.Idempotent, c.Net.MaxOpenRequests = true, 1
+	c.Producer.Idempotent, c.Net.MaxOpenRequests, c.Producer.Retry.Max = true, 1, 10
 	p, err := sarama.NewSyncProducer([]string{addr}, c)
 	if err != nil {
 		t.Fatal(err)

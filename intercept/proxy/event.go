@@ -120,7 +120,7 @@ func (r *teller) report(x *exchange, now time.Duration) {
 				ev.Rules[i] = a.Name
 			}
 		}
-		ev.Outcome = x.outcome(it.decision)
+		ev.Outcome = x.outcome(i, it.decision)
 		if ev.Outcome == intercept.Replaced {
 			ev.Err = code(ev.Decision.Fault.Reply)
 		}
@@ -128,8 +128,8 @@ func (r *teller) report(x *exchange, now time.Duration) {
 	}
 }
 
-// outcome is what the client saw of an item on which d was decided.
-func (x *exchange) outcome(d *intercept.Decision) intercept.Outcome {
+// outcome is what the client saw of the i-th item, on which d was decided.
+func (x *exchange) outcome(i int, d *intercept.Decision) intercept.Outcome {
 	switch {
 	case x.broken:
 		return intercept.Broken
@@ -143,7 +143,7 @@ func (x *exchange) outcome(d *intercept.Decision) intercept.Outcome {
 	case intercept.Cut:
 		when = intercept.After
 	}
-	if x.idle[when] || x.pushed && x.idle[intercept.Before] {
+	if x.idle[when] || x.pushed && x.idle[intercept.Before] || x.cameToNothing(i, d) {
 		return intercept.Untouched
 	}
 	switch d.Fault.Do {
@@ -162,6 +162,20 @@ func (x *exchange) outcome(d *intercept.Decision) intercept.Outcome {
 		return intercept.WasCut
 	}
 	return intercept.Untouched // not a fault of the wire
+}
+
+// cameToNothing reports whether the codec has found nothing to act on for the
+// i-th item, though it has for others.
+func (x *exchange) cameToNothing(i int, d *intercept.Decision) bool {
+	if x.plan == nil || x.items == 1 || d.Fate().Act == protocols.Pass {
+		return false
+	}
+	when := d.Fault.When
+	if d.Fault.Do == intercept.Twice || x.pushed {
+		when = intercept.Before
+	}
+	fates := x.plan.fates[when]
+	return i < len(fates) && fates[i].Act == protocols.Pass
 }
 
 // code is the error code that a client reads out of a reply.

@@ -32,6 +32,9 @@ func (l *lane) begin(x *exchange, f *protocols.Frame, n int) {
 	switch {
 	case p.end != intercept.Pass && p.when == intercept.Before:
 		x.mute[l.dir], x.silent[l.dir] = true, true
+		if w, ok := l.r.codec.(protocols.Withdrawer); ok {
+			w.Withdraw(*f)
+		}
 		l.becomeReady(x)
 	case p.twice && p.all == nil && l.r.streams == nil:
 		p.first = *f

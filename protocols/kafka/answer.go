@@ -97,8 +97,12 @@ func (c *codec) stored(f *protocols.Frame, resp *kmsg.ProduceResponse) {
 		case a == nil:
 		case a.ErrorCode == 0:
 			c.ends[place{p.topic, p.partition}] = a.BaseOffset + p.stored
-		case f.Err == "":
-			f.Err = nameOf(a.ErrorCode)
+			c.sequences.stored(p)
+		default:
+			c.sequences.refused(p, a.ErrorCode)
+			if f.Err == "" {
+				f.Err = nameOf(a.ErrorCode)
+			}
 		}
 	}
 	if x.merge {

@@ -57,6 +57,16 @@ func (c *codec) Apply(d protocols.Dir, f protocols.Frame, raw []byte, fates []pr
 	return raw, nil
 }
 
+// Withdraw implements protocols.Withdrawer: the broker never sees the sequence
+// numbers of a request that is not forwarded.
+func (c *codec) Withdraw(f protocols.Frame) {
+	if f.ID == c.asked.id {
+		for i := range c.asked.parts {
+			c.sequences.back(&c.asked.parts[i])
+		}
+	}
+}
+
 // applyProduce acts on the messages of a Produce request.
 func (c *codec) applyProduce(req *kmsg.ProduceRequest, raw []byte, fates []protocols.Fate) (forward, back []byte) {
 	parts := c.asked.parts

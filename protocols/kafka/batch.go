@@ -32,6 +32,7 @@ type batch struct {
 	from   int    // of its records in scanner.records
 	to     int
 	opaque bool // it can't be read: counts as one message without a key
+	again  int  // records of an idempotent producer, from the first, that were sent before
 }
 
 // record is a record's place in a batch's body.
@@ -53,6 +54,11 @@ func (b *batch) attributes() int      { return int(binary.BigEndian.Uint16(b.raw
 func (b *batch) count() int32         { return int32(binary.BigEndian.Uint32(b.raw[atCount:])) }
 func (b *batch) sequence() int32      { return int32(binary.BigEndian.Uint32(b.raw[atBaseSequence:])) }
 func (b *batch) producerEpoch() int16 { return int16(binary.BigEndian.Uint16(b.raw[atProducer:])) }
+func (b *batch) crc() uint32          { return binary.BigEndian.Uint32(b.raw[atCRC:]) }
+func (b *batch) number(i int) int32   { return (b.sequence() + int32(i)) & sequenceMask } // of a record
+func (b *batch) producerOf(p *part) producer {
+	return producer{b.producerID(), b.producerEpoch(), p.topic, p.partition}
+}
 func (b *batch) producerID() int64 {
 	if b.magic() != 2 {
 		return -1

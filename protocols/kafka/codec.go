@@ -138,10 +138,11 @@ func (c *codec) request(raw []byte, total int) protocols.Frame {
 	c.items, c.attrs = c.items[:0], c.attrs[:0]
 	switch req := c.asked.req.(type) {
 	case *kmsg.ProduceRequest:
-		x.parts = c.produced(req)
+		var shifted bool
+		x.parts, shifted = c.produced(req)
 		f.Oneway = req.Acks == 0
-		if c.sequences.any() {
-			f.Raw = c.resequenced(req, x.parts)
+		if shifted {
+			f.Raw, x.merge = c.resequenced(req, x.parts)
 		}
 	case *kmsg.FetchRequest:
 		x.replica = req.ReplicaID >= 0 || req.ReplicaState.ID >= 0

@@ -18,8 +18,10 @@
 //   - A drop of produced messages acknowledges them with the offset that would
 //     have come next and leaves them out of the batch. Sequence numbers of
 //     idempotent and transactional producers are closed up for the batches that
-//     follow on the connection, so that the broker sees no gap. (A producer that
-//     connects anew afterwards hears of one: OUT_OF_ORDER_SEQUENCE_NUMBER.)
+//     follow, on this connection or another, so that the broker sees no gap. What
+//     such a producer sends again because it did not hear of it is treated as
+//     the first time, for the broker may have it: a fault that wants otherwise
+//     comes to nothing.
 //   - A duplicate puts a second copy behind the message, in the same batch, with
 //     a sequence number of its own.
 //   - A drop of fetched messages leaves the batch's offsets as they are, as log

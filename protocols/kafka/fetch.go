@@ -55,6 +55,11 @@ func (c *codec) deliver(raw []byte, fates []protocols.Fate) []byte {
 		d := &c.deliveries[i]
 		own := fates[:d.items]
 		fates = fates[d.items:]
+		for k := range own { // there is no second offset for a copy
+			if own[k].Act == protocols.Twice {
+				own[k].Act = protocols.Pass
+			}
+		}
 		if reply := refusal(own); reply != nil {
 			code, _ := number(reply.Code)
 			p := d.part

@@ -151,6 +151,24 @@ func TestLong(t *testing.T) {
 	}
 }
 
+// A fault that comes to nothing beside others that do not is told so.
+func TestComesToNothing(t *testing.T) {
+	batch := batchOf(2, 0, appendRecord(appendRecord(nil, 0, "a", "1"), 1, "b", "2"))
+	answer := []byte("\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x01t\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00" + strings.Repeat("\x00", 20))
+	answer = sized32(append(binary.BigEndian.AppendUint32(answer, uint32(len(batch))), batch...))
+	ask := sized32([]byte("\x00\x00\x00\x00\x00\x01\x00\x04\x00\x00\x00\x01\x00\x01c\xff\xff\xff\xff\x00\x00\x01\xf4\x00\x00\x00\x01\x00\x00\x03\xe8\x00\x00\x00\x00\x00"))
+	c := newCodec(newShared())
+	c.Decode(protocols.ToServer, ask)
+	f, n, err := c.Decode(protocols.ToClient, answer)
+	fates := []protocols.Fate{{Act: protocols.Lose}, {Act: protocols.Twice}}
+	if forward, _ := c.Apply(protocols.ToClient, f, answer[:n], fates); err != nil || len(forward) >= len(answer) {
+		t.Fatalf("%d bytes of %d, %v", len(forward), len(answer), err)
+	}
+	if fates[0].Act != protocols.Lose || fates[1].Act != protocols.Pass {
+		t.Errorf("fates %v", fates)
+	}
+}
+
 func BenchmarkDecode(b *testing.B) {
 	var plain []byte
 	for i := range 100 {

@@ -22,7 +22,9 @@ type part struct {
 	from, to  int   // its batches in scanner.batches, while the request is the newest
 	items     int   // how many items of the frame are its messages
 	stored    int64 // how many messages are stored
-	ours      bool  // not forwarded: answered by offset, code and message
+	sent      sent
+	known     bool // all of it was sent before
+	ours      bool // not forwarded: answered by offset, code and message
 	code      int16
 	message   string
 	offset    int64

@@ -16,8 +16,9 @@ type place struct {
 }
 
 // produced makes the items of a Produce request and returns its partitions.
-func (c *codec) produced(req *kmsg.ProduceRequest) []part {
-	parts := c.pending.spare()
+// shifted: the broker expects other sequence numbers than it has.
+func (c *codec) produced(req *kmsg.ProduceRequest) (parts []part, shifted bool) {
+	parts = c.pending.spare()
 	c.scan.reset()
 	for i := range req.Topics {
 		t := &req.Topics[i]
@@ -26,12 +27,13 @@ func (c *codec) produced(req *kmsg.ProduceRequest) []part {
 			p := part{topic: topic, id: t.TopicID, partition: t.Partitions[j].Partition, from: len(c.scan.batches)}
 			c.scan.scan(t.Partitions[j].Records)
 			p.to = len(c.scan.batches)
+			shifted = c.sequences.enrol(c.scan.batches[p.from:p.to], &p) || shifted
 			p.items = c.messages(produceKey, topic, p.partition, c.scan.batches[p.from:p.to])
 			p.stored = int64(p.items)
 			parts = append(parts, p)
 		}
 	}
-	return parts
+	return parts, shifted
 }
 
 // topic returns the topic that is named, or given the id of.
@@ -70,13 +72,14 @@ func (c *codec) messages(api int16, topic string, partition int32, batches []bat
 }
 
 // resequenced returns the newest request with the sequence numbers that the
-// broker expects, nil if they are right as they are.
-func (c *codec) resequenced(req *kmsg.ProduceRequest, parts []part) []byte {
+// broker expects, nil if they are right as they are. What an earlier fault took
+// away it does not have; ours: that is all of a partition, perhaps of every one.
+func (c *codec) resequenced(req *kmsg.ProduceRequest, parts []part) (raw []byte, ours bool) {
 	out, changed := c.edit(req, nil, parts)
 	if !changed {
-		return nil
+		return nil, false
 	}
-	return c.requestBytes(out)
+	return c.requestBytes(out), slices.ContainsFunc(parts, func(p part) bool { return p.ours })
 }
 
 // edit returns the Produce request with what fates, one for each item, say and
@@ -99,6 +102,7 @@ func (c *codec) edit(req *kmsg.ProduceRequest, fates []protocols.Fate, parts []p
 			item += pt.items
 			if reply := refusal(own); reply != nil {
 				pt.refuse(reply)
+				c.sequences.back(pt)
 				changed = true
 				continue
 			}
@@ -107,7 +111,9 @@ func (c *codec) edit(req *kmsg.ProduceRequest, fates []protocols.Fate, parts []p
 			if touched && len(records) == 0 {
 				end := place{pt.topic, pt.partition}
 				pt.ours, pt.offset = true, c.ends[end]
-				c.ends[end] += int64(pt.items)
+				if !pt.known {
+					c.ends[end] += int64(pt.items)
+				}
 				continue
 			}
 			p.Records = records
@@ -162,29 +168,17 @@ func (c *codec) editPartition(set []byte, fates []protocols.Fate, pt *part) (out
 // editBatch returns what is to be stored of a batch, b.raw itself if that is
 // just that, and how many messages that is.
 func (c *codec) editBatch(b *batch, fates []protocols.Fate, pt *part) (raw []byte, stored int) {
-	key := producer{b.producerID(), 0, pt.topic, pt.partition}
 	var seq *sequence
-	if key.id >= 0 {
-		key.epoch = b.producerEpoch()
+	if b.producerID() >= 0 {
 		known := <-c.sequences
-		seq = known[key]
-		defer func() {
-			if seq != nil {
-				known[key] = seq
-			}
-			c.sequences <- known
-		}()
+		defer func() { c.sequences <- known }()
+		seq = known[b.producerOf(pt)]
 	}
 	copies, stored := c.copiesOf(b, fates, seq)
-	if stored == 0 && b.items() > 0 && fates == nil {
-		return b.raw, b.items() // was lost, and acknowledged, before: not for here
-	}
-	moves, moved := seq != nil, int32(0)
-	if moves {
-		moved = seq.moved(b.sequence())
-	}
-	if key.id >= 0 {
-		seq = c.note(b, seq, copies)
+	var number int32
+	if seq != nil {
+		number = seq.moved(b.sequence())
+		seq.note(b, copies)
 	}
 	switch {
 	case stored == 0 && b.items() > 0:
@@ -196,28 +190,34 @@ func (c *codec) editBatch(b *batch, fates []protocols.Fate, pt *part) (raw []byt
 	default:
 		raw = b.produced(c.scan.records[b.from:b.to], copies)
 	}
-	if moves && moved != b.sequence() {
+	if seq != nil && number != b.sequence() {
 		if &raw[0] == &b.raw[0] {
 			raw = slices.Clone(raw)
 		}
-		resequence(raw, moved)
+		resequence(raw, number)
 	}
 	return raw, stored
 }
 
-// copiesOf returns how often each message of a batch is to be stored, and the sum.
+// copiesOf returns how often each message of a batch is to be stored, and the
+// sum. What was sent before is treated as it was then, for the broker may have
+// it; and a batch that can't be read is not doubled. Fates that come to nothing
+// are set to Pass.
 func (c *codec) copiesOf(b *batch, fates []protocols.Fate, seq *sequence) (copies []int, stored int) {
 	c.copies = c.copies[:0]
 	for i := range b.items() {
-		n := 1
+		n, want := 1, 1
+		if fates != nil {
+			want = wanted(fates[i].Act)
+		}
 		switch {
-		case seq != nil && seq.at((b.sequence()+int32(i))&sequenceMask) != 0: // sent again
-			n = max(0, n+int(seq.at((b.sequence()+int32(i))&sequenceMask)))
-		case fates == nil:
-		case fates[i].Act == protocols.Lose:
-			n = 0
-		case fates[i].Act == protocols.Twice && !b.opaque:
-			n = 2
+		case seq != nil && (i < b.again || seq.at(b.number(i)) != 0):
+			n = max(0, n+int(seq.at(b.number(i))))
+		case want == 0 || !b.opaque:
+			n = want
+		}
+		if n != want && n == 1 {
+			fates[i].Act = protocols.Pass
 		}
 		c.copies = append(c.copies, n)
 		stored += n
@@ -225,25 +225,15 @@ func (c *codec) copiesOf(b *batch, fates []protocols.Fate, seq *sequence) (copie
 	return c.copies, stored
 }
 
-// note keeps what is done to the records of an idempotent producer's batch.
-func (c *codec) note(b *batch, seq *sequence, copies []int) *sequence {
-	add := func(number int32, by int) {
-		if number &= sequenceMask; by == 0 || seq != nil && seq.at(number) != 0 {
-			return
-		}
-		if seq == nil {
-			seq = &sequence{}
-		}
-		seq.add(number, int32(by))
+// wanted is how often a message is to be stored.
+func wanted(act protocols.Act) int {
+	switch act {
+	case protocols.Lose:
+		return 0
+	case protocols.Twice:
+		return 2
 	}
-	if b.opaque {
-		add(b.sequence(), (copies[0]-1)*int(max(1, b.count())))
-		return seq
-	}
-	for i, n := range copies {
-		add(b.sequence()+int32(i), n-1)
-	}
-	return seq
+	return 1
 }
 
 // merged returns the answer to a Produce request: that of the server, nil for

@@ -26,9 +26,31 @@ type producer struct {
 
 // sequence is how far the broker's numbers are from the producer's.
 type sequence struct {
-	base   int32   // before points
-	points []point // in the order of at
+	next    int32   // what comes before it was sent to the broker, or dropped; see batch.again
+	base    int32   // before points
+	points  []point // in the order of at
+	refused []refused
 }
+
+// sent is what of a batch goes to the broker for the first time.
+type sent struct {
+	of    producer
+	crc   uint32
+	first int32 // its number
+	n     int32 // how many; 0: none
+	gap   bool  // what comes before has not been sent
+}
+
+// refused is a batch that the broker has not taken, and what was done to it:
+// when it comes again, the same is.
+type refused struct {
+	first  int32
+	crc    uint32
+	points []point
+}
+
+// maxRefused is more than a producer may have in flight.
+const maxRefused = 16
 
 // point is a record that was left out (by -1) or doubled (by 1); or the first of
 // a whole batch of n records that was left out unread (by -n).
@@ -71,5 +93,61 @@ func (s *sequence) add(number, by int32) {
 			s.base += p.by
 		}
 		s.points = append(s.points[:0], s.points[half:]...)
+	}
+}
+
+// note keeps what is done to the records of a batch that nothing is noted of.
+func (s *sequence) note(b *batch, copies []int) {
+	if b.opaque {
+		if b.again == 0 && copies[0] == 0 && s.at(b.sequence()) == 0 {
+			s.add(b.sequence(), -max(1, b.count()))
+		}
+		return
+	}
+	for i := b.again; i < len(copies); i++ {
+		if number := b.number(i); copies[i] != 1 && s.at(number) == 0 {
+			s.add(number, int32(copies[i]-1))
+		}
+	}
+}
+
+// enrol notes that b is sent, and returns what of it is for the first time.
+func (s *sequence) enrol(b *batch) (x sent) {
+	n := max(1, b.count())
+	x.gap = before(s.next, b.sequence())
+	if ahead := (s.next - b.sequence()) & sequenceMask; !x.gap {
+		b.again = int(min(ahead, n))
+	}
+	x.first, x.n, x.crc = b.number(b.again), n-int32(b.again), b.crc()
+	if x.n == 0 {
+		return x
+	}
+	for i, r := range s.refused {
+		if r.first == x.first && r.crc == x.crc {
+			s.points = append(s.points[:s.find(x.first)], r.points...)
+			s.refused = slices.Delete(s.refused, i, i+1)
+			break
+		}
+	}
+	if !x.gap {
+		s.next = x.end()
+	}
+	return x
+}
+
+func (x *sent) end() int32 { return (x.first + x.n) & sequenceMask }
+
+// back takes back that x was sent.
+func (s *sequence) back(x *sent) {
+	at := s.find(x.first)
+	if len(s.points) > at {
+		if len(s.refused) >= maxRefused {
+			s.refused = slices.Delete(s.refused, 0, 1)
+		}
+		s.refused = append(s.refused, refused{x.first, x.crc, slices.Clone(s.points[at:])})
+	}
+	s.points = s.points[:at]
+	if before(x.first, s.next) {
+		s.next = x.first
 	}
 }

@@ -13,15 +13,3 @@ func newShared() *shared {
 	s.sequences <- map[producer]*sequence{}
 	return s
 }
-
-// ledger is a channel of one map: who has it may read and write, the sequences
-// too. It holds producers that a fault has left something of out, or doubled.
-type ledger chan map[producer]*sequence
-
-// any reports whether there are such producers.
-func (l ledger) any() bool {
-	m := <-l
-	n := len(m)
-	l <- m
-	return n > 0
-}

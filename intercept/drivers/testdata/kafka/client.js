@@ -39,7 +39,8 @@ async function main() {
   }
   if (mode == 'consume') return consume(+count)
   if (mode == 'pipeline') {
-    const p = kafka.producer({ idempotent: true, maxInFlightRequests: 1 })
+    const patient = new Kafka({ brokers: [address], logLevel: logLevel.NOTHING, retry: { retries: 10, initialRetryTime: 20 } })
+    const p = patient.producer({ idempotent: true, maxInFlightRequests: 1 })
     await p.connect()
     for (let i = 0; i < +count; i += 20) {
       const messages = [...Array(20).keys()].map(k => ({ partition: k % 2, key: 'k' + (i + k), value: 'v' + (i + k) }))
