@@ -96,15 +96,18 @@ func kafkaOffsets(ctx context.Context, c *kgo.Client, topic string, at int64) (o
 
 // consumeAll reads a topic from its beginning: count messages, or as far as ends.
 func (s *kafkaSession) consumeAll(ctx context.Context, topic string, ends offsets, count int64) (records []*kgo.Record, err error) {
+	starts, err := kafkaOffsets(ctx, s.client, topic, -2)
+	if err != nil {
+		return nil, err
+	}
+	if count == 0 {
+		return kafkaRead(ctx, s.client, topic, starts, ends)
+	}
 	c, err := s.newClient(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords())
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	starts, err := kafkaOffsets(ctx, s.client, topic, -2)
-	if err != nil {
-		return nil, err
-	}
 	return kafkaPoll(ctx, c, starts, ends, count)
 }
 

@@ -94,6 +94,19 @@ func TestKafka(t *testing.T) {
 		}
 	})
 
+	t.Run("what is dropped on its way is not waited for", func(t *testing.T) {
+		for _, v := range []string{"a", "b", "c"} {
+			do(t, s, e, "publish", runtime.Args{"topic": "tail", "data": v, "key": v})
+		}
+		for pattern, want := range map[string]string{"c": "a=a b=b", "?": "", "a": "b=b c=c"} {
+			disarm := log.Arm(t, kafka.Protocol, intercept.Rule{Match: drivers.Match(t, kafka.Protocol, "topic", "tail", "method", "Fetch", "key", pattern), Fault: intercept.Fault{Do: intercept.Lose}})
+			if got := do(t, s, e, "consume", runtime.Args{"topic": "tail"}); told(got) != want {
+				t.Errorf("without %s: %q (%s), want %q", pattern, told(got), got.Error, want)
+			}
+			disarm()
+		}
+	})
+
 	t.Run("nobody", func(t *testing.T) {
 		e := endpoint("kafka", "127.0.0.1:"+drivers.FreePort(t))
 		if resp := do(t, session(t, e), e, "publish", runtime.Args{"topic": "a", "data": "x"}); resp.ErrorCode != "ECONNREFUSED" {
