@@ -36,6 +36,7 @@ func TestCheck(t *testing.T) {
 		{"", "", "UNKNOWN_SERVER_ERROR"},
 		{"disk full", "6", "NOT_LEADER_OR_FOLLOWER"},
 		{"", "-1", "UNKNOWN_SERVER_ERROR"},
+		{"", "136", "CONTROLLER_ID_NOT_REGISTERED"},
 		{"", "133", "SHARE_SESSION_LIMIT_REACHED"},
 		{"", "not_leader_for_partition", "NOT_LEADER_OR_FOLLOWER"},
 		{"", "Not-Enough-Replicas", "NOT_ENOUGH_REPLICAS"},
