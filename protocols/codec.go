@@ -68,6 +68,14 @@ type Withdrawer interface {
 	Withdraw(f Frame)
 }
 
+// Gatherer is a Codec whose clients may wait for a word of the server's before
+// they send the rest of a request.
+type Gatherer interface {
+	// Gather is told that nothing of the newest request, whose first frame is
+	// f, goes on before it has come whole. It returns that word, nil for none.
+	Gather(f Frame) []byte
+}
+
 // StreamCodec is a Codec whose messages can't go out at another place than the
 // one they came at, for they are numbered in order and compressed against what
 // came before (HTTP/2). The relay tells it what is delayed. It leaves to the

@@ -56,6 +56,7 @@ func TestCurlFaults(t *testing.T) {
 		{"cut", nil, intercept.Fault{Do: intercept.Cut, Bytes: 1000}, nil, "/bytes?n=5000", "[exit 18]", 1},
 		{"twice", nil, intercept.Fault{Do: intercept.Twice}, []string{"-d", "abc"}, "/x", "3 bytes", 2},
 		{"twice, Connection: close", nil, intercept.Fault{Do: intercept.Twice}, []string{"-d", "abc", "-H", "Connection: close"}, "/x", "Connection: close", 2},
+		{"twice, Expect", nil, intercept.Fault{Do: intercept.Twice}, []string{"-T", file, "-H", "Expect: 100-continue", "--expect100-timeout", "90"}, "/up", "8388608 bytes", 2},
 		{"twice, HTTP/1.0", nil, intercept.Fault{Do: intercept.Twice}, []string{"-d", "abc", "--http1.0"}, "/x", "3 bytes", 2},
 		{"the tunnel is refused", []string{"method", "connect"}, httpError(502, "x"), []string{"-p", "-x", "http://ADDR"}, "/x", "HTTP/1.1 502 Bad Gateway", 0},
 		{"path without the query", []string{"path", "/a/*"}, httpError(500, "x"), nil, "/a/b?q=c", "HTTP/1.1 500", 0},

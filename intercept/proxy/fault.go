@@ -39,6 +39,9 @@ func (l *lane) begin(x *exchange, f *protocols.Frame, n int) {
 	case p.twice && p.all == nil && l.r.streams == nil:
 		p.first = *f
 		p.first.Items, p.first.Raw, p.first.Back = slices.Clone(f.Items), nil, nil
+		if g, ok := l.r.codec.(protocols.Gatherer); ok && !f.End {
+			l.opposite().inject(g.Gather(*f))
+		}
 	case p.fates[intercept.Before] != nil && !x.mute[l.dir]:
 		p.twice = p.twice && l.r.streams == nil
 		l.apply(x, f, l.buf[l.lo:l.lo+n], l.effective(f, n))

@@ -25,6 +25,15 @@ func (c *codec) Apply(d protocols.Dir, f protocols.Frame, raw []byte, fates []pr
 	return raw, nil
 }
 
+// Gather implements protocols.Gatherer: a client that waits for 100 is told to
+// go on. The server's own, for the second copy, comes later and means nothing.
+func (c *codec) Gather(f protocols.Frame) []byte {
+	if f.ID == c.asked.id && c.asked.waits && c.asked.minor > 0 {
+		return []byte("HTTP/1.1 100 Continue\r\n\r\n")
+	}
+	return nil
+}
+
 // answerHere answers the newest request, which the server never sees. A client
 // that waits for 100 may now send its body or not; so that nobody has to guess,
 // the connection ends.

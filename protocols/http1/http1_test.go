@@ -8,6 +8,21 @@ import (
 	"faultbox/protocols/protocoltest"
 )
 
+// A client that waits for 100 is told to go on while its request is gathered.
+func TestGather(t *testing.T) {
+	for head, want := range map[string]string{
+		"PUT / HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n": "HTTP/1.1 100 Continue\r\n\r\n",
+		"PUT / HTTP/1.1\r\nContent-Length: 3\r\n\r\n":                         "",
+		"PUT / HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n": "",
+	} {
+		c := new(codec)
+		f, _, err := c.Decode(protocols.ToServer, []byte(head))
+		if got := string(c.Gather(f)); got != want || err != nil {
+			t.Errorf("%q: %q, %v", head, got, err)
+		}
+	}
+}
+
 func TestScripts(t *testing.T) { protocoltest.Run(t, Protocol, "testdata") }
 
 func TestCaptures(t *testing.T) { protocoltest.Captures(t, Protocol, "testdata") }
