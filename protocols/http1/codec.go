@@ -8,6 +8,8 @@ import (
 	"faultbox/protocols"
 )
 
+var errHTTP2 = errors.New("the client speaks HTTP/2: declare the interface as http2")
+
 // codec follows one connection.
 type codec struct {
 	last    uint64  // the newest ID
@@ -18,6 +20,7 @@ type codec struct {
 	asked    exchange // the newest request
 	answered exchange // the one whose answer came last
 	ended    bool     // a fault has told the client that the connection ends
+	h2c      bool     // the connection has switched to HTTP/2
 }
 
 // exchange is what the codec has to know of a request until it is answered.
@@ -85,6 +88,8 @@ func (c *codec) Decode(d protocols.Dir, buf []byte) (protocols.Frame, int, error
 	switch {
 	case len(buf) == 0:
 		return protocols.Frame{}, 0, nil
+	case c.h2c:
+		return protocols.Frame{}, 0, errHTTP2
 	case m.open:
 		return m.decode(buf)
 	case d == protocols.ToServer && c.ended:
@@ -208,7 +213,8 @@ func (c *codec) answer(h *head, status, buf []byte, n int) (f protocols.Frame, l
 	b := &c.out.body
 	switch {
 	case string(status) == "101", e.method == "CONNECT" && status[0] == '2':
-		f.End, f.Tunnel = f.ID != 0, true
+		c.h2c = h.h2c
+		f.End, f.Tunnel = f.ID != 0, !h.h2c
 		b.none()
 		return f, n, nil
 	case e.method == "HEAD", string(status) == "204", string(status) == "304":

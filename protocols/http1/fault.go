@@ -51,7 +51,7 @@ func (c *codec) answerHere(fate *protocols.Fate) []byte {
 
 // replace makes what the client hears instead of the answer that begins with f.
 func (c *codec) replace(f *protocols.Frame, fate *protocols.Fate) []byte {
-	if c.out.last || f.Tunnel {
+	if c.out.last || f.Tunnel || c.h2c {
 		closeBehind(fate)
 	}
 	if c.out.open && c.out.body.toEOF {

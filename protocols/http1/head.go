@@ -2,7 +2,6 @@ package http1
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 )
 
@@ -17,6 +16,7 @@ type head struct {
 	close bool   // Connection: close
 	keep  bool   // Connection: keep-alive
 	waits bool   // Expect: 100-continue
+	h2c   bool   // Upgrade: h2c
 }
 
 // headEnd returns the length of the head at the front of b with the blank line
@@ -97,6 +97,8 @@ func (h *head) field(name, value []byte) error {
 			h.close = h.close || is(tok, "close")
 			h.keep = h.keep || is(tok, "keep-alive")
 		}
+	case is(name, "upgrade"):
+		h.h2c = is(value, "h2c")
 	case is(name, "expect"):
 		h.waits = is(value, "100-continue")
 	}
@@ -110,7 +112,7 @@ func (h *head) version(b []byte) error {
 		h.minor = int(b[7] - '0')
 		return nil
 	case string(b) == "HTTP/2.0":
-		return errors.New("the client speaks HTTP/2: declare the interface as http2")
+		return errHTTP2
 	}
 	return fmt.Errorf("read a head: %q is no version of HTTP/1", b[:min(len(b), 32)])
 }

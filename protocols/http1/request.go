@@ -24,7 +24,7 @@ func parseRequestLine(line []byte) (r requestLine, err error) {
 // as it can be told, for whoever sent it may be waiting for an answer.
 func plausibleRequest(b []byte) error {
 	if bytes.HasPrefix(b, []byte("PRI * HTTP/2")) {
-		return errors.New("the client speaks HTTP/2: declare the interface as http2")
+		return errHTTP2
 	}
 	if b[0] == 0x16 {
 		return errors.New("the client speaks TLS: declare the interface with tls=True")
