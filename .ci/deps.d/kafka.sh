@@ -2,7 +2,7 @@
 # Apache Kafka, broker and Java client, into the cache folder of the tests.
 # Needs a JDK (17 or newer) and Maven. Does nothing when all is there.
 set -eu
-version=3.9.1
+version=${KAFKA_VERSION:-3.9.1}
 dir=${XDG_CACHE_HOME:-$HOME/.cache}/faultbox-tests/kafka-$version
 [ ! -e "$dir/complete" ] || exit 0
 

@@ -1,6 +1,7 @@
 package drivers
 
 import (
+	"cmp"
 	_ "embed"
 	"os"
 	"os/exec"
@@ -10,8 +11,13 @@ import (
 	"testing"
 )
 
-// kafkaVersion is the Apache Kafka that .ci/deps.d/kafka.sh installs.
-const kafkaVersion = "3.9.1"
+// kafkaVersion is the Apache Kafka that .ci/deps.d/kafka.sh installs. 3.9 is the
+// last that knows the versions of old clients; 4.1 the first in which a Produce
+// names topics by their ids.
+var kafkaVersion = cmp.Or(os.Getenv("KAFKA_VERSION"), "3.9.1")
+
+// oldKafka reports whether brokers answer clients from before Kafka 2.1.
+func oldKafka() bool { return strings.HasPrefix(kafkaVersion, "3.") }
 
 //go:embed testdata/kafka/Cluster.java
 var clusterJava []byte
