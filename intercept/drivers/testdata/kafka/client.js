@@ -3,6 +3,9 @@ const { Kafka, CompressionTypes, logLevel } = require('kafkajs')
 const [mode, address, topic, count, size] = process.argv.slice(2)
 const kafka = new Kafka({ brokers: [address], logLevel: logLevel.NOTHING, retry: { retries: 1, initialRetryTime: 20 } })
 
+// for connections that break, and for the first coordinator of a cluster, which takes time to come up
+const patient = new Kafka({ brokers: [address], logLevel: logLevel.NOTHING, retry: { retries: 10, initialRetryTime: 20 } })
+
 async function send(messages, acks, compression) {
   const p = kafka.producer({ allowAutoTopicCreation: false })
   await p.connect()
@@ -39,7 +42,6 @@ async function main() {
   }
   if (mode == 'consume') return consume(+count)
   if (mode == 'pipeline') {
-    const patient = new Kafka({ brokers: [address], logLevel: logLevel.NOTHING, retry: { retries: 10, initialRetryTime: 20 } })
     const p = patient.producer({ idempotent: true, maxInFlightRequests: 1 })
     await p.connect()
     for (let i = 0; i < +count; i += 20) {
@@ -53,7 +55,7 @@ async function main() {
     const messages = [0, 1, 2, 3].map(i => ({ partition: i % 2, key: 'k' + i, value: `${acks} ${codec} ${i}`, headers: { h: 'x' } }))
     console.log(JSON.stringify((await send(messages, acks, codec)).sort((a, b) => a.partition - b.partition)))
   }
-  const p = kafka.producer({ transactionalId: 'tx-' + topic, idempotent: true, maxInFlightRequests: 1 })
+  const p = patient.producer({ transactionalId: 'tx-' + topic, idempotent: true, maxInFlightRequests: 1 })
   await p.connect()
   for (const end of ['commit', 'abort']) {
     const tx = await p.transaction()
