@@ -3,6 +3,7 @@ package steps
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -108,7 +109,7 @@ func (s *kafkaSession) consumeAll(ctx context.Context, topic string, ends offset
 		return nil, err
 	}
 	defer c.Close()
-	return kafkaPoll(ctx, c, starts, ends, count)
+	return kafkaPoll(ctx, c, starts, ends, count, nil)
 }
 
 // consumeGroup goes on where the group stopped, and commits what it read.
@@ -133,7 +134,8 @@ func (s *kafkaSession) consumeGroup(ctx context.Context, topic, group string, en
 	if err != nil {
 		return nil, err
 	}
-	if records, err = kafkaPoll(ctx, c, at, ends, count); len(records) > 0 {
+	skip := func() error { return kafkaSkip(ctx, s.client, topic, at, ends) }
+	if records, err = kafkaPoll(ctx, c, at, ends, count, skip); len(records) > 0 {
 		if failure := c.CommitRecords(ctx, records...); failure != nil && err == nil {
 			err = failure
 		}
@@ -183,29 +185,36 @@ func committed(ctx context.Context, c *kgo.Client, topic, group string, ends off
 	return at, nil
 }
 
-// kafkaPoll reads on from at: count messages, or as far as ends if count is 0.
-func kafkaPoll(ctx context.Context, c *kgo.Client, at, ends offsets, count int64) (records []*kgo.Record, err error) {
-	behind := func() bool {
-		for p, end := range ends {
-			if at[p] < end {
-				return true
-			}
-		}
-		return false
-	}
-	for count > 0 && int64(len(records)) < count || count == 0 && behind() {
-		limit := 10_000
+// idle is for how long a consumer brings nothing before it is looked whether
+// there is anything to bring.
+const idle = time.Second
+
+// kafkaPoll reads on from at: count messages, or as far as ends if count is 0;
+// then skip moves at over what will not come.
+func kafkaPoll(ctx context.Context, c *kgo.Client, at, ends offsets, count int64, skip func() error) (records []*kgo.Record, err error) {
+	for count > 0 && int64(len(records)) < count || count == 0 && len(at.behind(ends)) > 0 {
+		limit, polling, cancel := 10_000, ctx, context.CancelFunc(func() {})
 		if count > 0 {
 			limit = int(count) - len(records)
+		} else {
+			polling, cancel = context.WithTimeout(ctx, idle)
 		}
-		fetches := c.PollRecords(ctx, limit)
-		for _, r := range fetches.Records() {
+		fetches := c.PollRecords(polling, limit)
+		cancel()
+		got := fetches.Records()
+		for _, r := range got {
 			at[r.Partition] = r.Offset + 1
 			if !r.Attrs.IsControl() {
 				records = append(records, r)
 			}
 		}
-		if err := fetches.Err(); err != nil {
+		err := fetches.Err()
+		if count == 0 && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) { // of the poll alone
+			if err = nil; len(got) == 0 {
+				err = skip()
+			}
+		}
+		if err != nil {
 			return records, err
 		}
 	}

@@ -2,6 +2,7 @@ package steps
 
 import (
 	"context"
+	"maps"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -13,30 +14,57 @@ import (
 // a fault took it away, it does not wait for.
 func kafkaRead(ctx context.Context, c *kgo.Client, topic string, at, ends offsets) (records []*kgo.Record, err error) {
 	for {
-		behind := offsets{}
-		for id, end := range ends {
-			if at[id] < end {
-				behind[id] = at[id]
-			}
-		}
+		behind := at.behind(ends)
 		if len(behind) == 0 {
 			return records, nil
 		}
-		requests, err := kafkaFetches(ctx, c, topic, behind)
+		got, err := kafkaFetch(ctx, c, topic, behind)
+		if records = append(records, got...); err != nil {
+			return records, err
+		}
+		maps.Copy(at, behind)
+	}
+}
+
+// kafkaSkip moves at over what lies before ends and does not come.
+func kafkaSkip(ctx context.Context, c *kgo.Client, topic string, at, ends offsets) error {
+	behind := at.behind(ends)
+	got, err := kafkaFetch(ctx, c, topic, behind)
+	for _, r := range got { // that will come
+		delete(behind, r.Partition)
+	}
+	maps.Copy(at, behind)
+	return err
+}
+
+// behind are those of the offsets that lie before ends.
+func (o offsets) behind(ends offsets) offsets {
+	some := offsets{}
+	for id, end := range ends {
+		if o[id] < end {
+			some[id] = o[id]
+		}
+	}
+	return some
+}
+
+// kafkaFetch asks once for what begins at those offsets, and moves them behind it.
+func kafkaFetch(ctx context.Context, c *kgo.Client, topic string, at offsets) (records []*kgo.Record, err error) {
+	requests, err := kafkaFetches(ctx, c, topic, at)
+	if err != nil {
+		return nil, err
+	}
+	for leader, req := range requests {
+		resp, err := c.Broker(int(leader)).Request(ctx, req)
 		if err != nil {
 			return records, err
 		}
-		for leader, req := range requests {
-			resp, err := c.Broker(int(leader)).Request(ctx, req)
-			if err != nil {
-				return records, err
-			}
-			got, err := kafkaFetched(resp.(*kmsg.FetchResponse), topic, at)
-			if records = append(records, got...); err != nil {
-				return records, err
-			}
+		got, err := kafkaFetched(resp.(*kmsg.FetchResponse), topic, at)
+		if records = append(records, got...); err != nil {
+			return records, err
 		}
 	}
+	return records, nil
 }
 
 // kafkaFetches are the requests for what begins at those offsets, by leader.

@@ -103,6 +103,9 @@ func TestKafka(t *testing.T) {
 			if got := do(t, s, e, "consume", runtime.Args{"topic": "tail"}); told(got) != want {
 				t.Errorf("without %s: %q (%s), want %q", pattern, told(got), got.Error, want)
 			}
+			if got := do(t, s, e, "consume", runtime.Args{"topic": "tail", "group": "without " + pattern}); told(got) != want {
+				t.Errorf("a group without %s: %q (%s), want %q", pattern, told(got), got.Error, want)
+			}
 			disarm()
 		}
 	})
