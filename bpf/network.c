@@ -67,7 +67,7 @@ struct __sk_buff {
 /* Packets that leave (side 0) or arrive (side 1). */
 struct flow {
 	__u64 cgroup; /* of the near end; 0: any */
-	__be32 near;  /* IPv4 address; 0: any */
+	__be32 near;  /* address, IPv6 folded; 0: any */
 	__be32 far;   /* 0: any of this host */
 	__be16 port;  /* at the far end; 0: any */
 	__u8 side;
@@ -180,11 +180,17 @@ static __always_inline int vanishes(__u64 mask, __u32 len)
 }
 
 struct ends {
-	__be32 near, far; /* 0: not IPv4 */
+	__be32 near, far; /* addresses, IPv6 folded */
 	__be16 port;      /* at the far end */
 	__u8 proto;       /* above IP; 0: none of ours */
 	__u8 local;       /* the far end is on an address of this host */
 };
+
+/* An IPv6 address in the room of an IPv4 one: a world has few of both. */
+static __always_inline __be32 fold(const __be32 *ip)
+{
+	return ip[0] ^ ip[1] ^ ip[2] ^ ip[3];
+}
 
 static __always_inline void look(struct __sk_buff *skb, int side, struct ends *e)
 {
@@ -208,6 +214,8 @@ static __always_inline void look(struct __sk_buff *skb, int side, struct ends *e
 		if (bpf_skb_load_bytes(skb, 0, head, 40))
 			return;
 		e->proto = head[6];
+		e->near = fold((__be32 *)(head + (side ? 24 : 8)));
+		e->far = fold((__be32 *)(head + (side ? 8 : 24)));
 		e->local = src[0] == dst[0] && src[1] == dst[1];
 		at = 40;
 	}
@@ -218,9 +226,18 @@ static __always_inline void look(struct __sk_buff *skb, int side, struct ends *e
 /* A redirected connection is one to where it meant to go. */
 static __always_inline void look_behind(const struct meant *meant, struct ends *e)
 {
+	__be32 source = fold(meant->source), to = fold(meant->ip);
+
 	e->port = meant->port;
-	if (meant->ip[0] || meant->ip[1] || meant->ip[2] != bpf_htonl(0xffff))
+	if (meant->ip[0] || meant->ip[1] || meant->ip[2] != bpf_htonl(0xffff)) {
+		if (source)
+			e->near = source;
+		if (to != bpf_htonl(1) && to != e->near) { /* ::1 */
+			e->far = to;
+			e->local = 0;
+		}
 		return;
+	}
 	if (meant->source[3])
 		e->near = meant->source[3];
 	if ((meant->ip[3] & bpf_htonl(0xff000000)) != bpf_htonl(0x7f000000) && meant->ip[3] != e->near) {

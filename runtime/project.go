@@ -142,9 +142,10 @@ func (s *Service) secret(target string) string {
 	return ""
 }
 
-// Shareable reports whether two of the service can be up at once.
+// Shareable reports whether two of the service can be up at once: there is one
+// of a container that runs already, and of each port of the host.
 func (s *Service) Shareable() bool {
-	return s.Container == "" && (s.Settings == nil || !s.Settings.Alone)
+	return s.Container == "" && len(s.Ports) == 0 && (s.Settings == nil || !s.Settings.Alone)
 }
 
 // Networks returns the networks of a project's services, each once.

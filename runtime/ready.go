@@ -99,15 +99,13 @@ func (s *stage) probe(ctx context.Context, a *actor, h *Health) error {
 		return errors.New("it has not ended yet")
 	case "ready":
 		for _, itf := range a.svc.Interfaces {
-			p, ok := s.runner.Steppers[itf.Protocol.Name].(Pinger)
-			if !ok {
-				if err := dialOnce(ctx, a, "localhost:"+strconv.Itoa(itf.Port)); err != nil {
-					return err
+			knock := func(addr string) error { return dialOnce(ctx, a, addr) }
+			if p, ok := s.runner.Steppers[itf.Protocol.Name].(Pinger); ok {
+				knock = func(addr string) error {
+					return p.Ping(ctx, Endpoint{Service: a.svc, Interface: itf, Addr: addr, Dial: a.instance.Dial})
 				}
-				continue
 			}
-			e := Endpoint{Service: a.svc, Interface: itf, Addr: "localhost:" + strconv.Itoa(itf.Port), Dial: a.instance.Dial}
-			if err := p.Ping(ctx, e); err != nil {
+			if err := s.atHome(a, itf, knock); err != nil {
 				return err
 			}
 		}
@@ -117,11 +115,21 @@ func (s *stage) probe(ctx context.Context, a *actor, h *Health) error {
 		if itf.Protocol.Datagram {
 			continue
 		}
-		if err := dialOnce(ctx, a, "localhost:"+strconv.Itoa(itf.Port)); err != nil {
+		if err := s.atHome(a, itf, func(addr string) error { return dialOnce(ctx, a, addr) }); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// atHome knocks at an interface from its own namespace: at localhost, and then
+// at its own address, if it has one, for a server may listen there alone.
+func (s *stage) atHome(a *actor, itf *Interface, knock func(addr string) error) error {
+	err := knock("localhost:" + strconv.Itoa(itf.Port))
+	if own := s.world.Peer(a.svc, itf); err != nil && !a.svc.Local() && knock(own.String()) == nil {
+		return nil
+	}
+	return err
 }
 
 func dialOnce(ctx context.Context, a *actor, addr string) error {

@@ -3,10 +3,12 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -29,7 +31,10 @@ func (w *world) attach(ctx context.Context, cli *client.Client, s *runtime.Servi
 	if err != nil {
 		return nil, err
 	}
-	i := &instance{cli: cli, world: w, service: s, id: c.ID, foreign: true, since: time.Now(), asked: make(chan struct{}), exited: make(chan struct{})}
+	if !ours(c.State.Pid, c.ID) {
+		return nil, &runtime.LacksError{What: fmt.Sprintf("the processes of container %q are not on this machine, or not seen from here: its engine is in a virtual machine, or faultbox in a container without `--pid=host`: run faultbox where the engine runs", s.Container)}
+	}
+	i := &instance{cli: cli, world: w, service: s, id: c.ID, foreign: true, since: time.Now(), tty: c.Config.Tty, asked: make(chan struct{}), exited: make(chan struct{})}
 	if err := i.watch(c.State.Pid); err != nil {
 		return nil, err
 	}
@@ -41,6 +46,19 @@ func (w *world) attach(ctx context.Context, cli *client.Client, s *runtime.Servi
 		return nil, errors.Join(err, i.abandon(ctx))
 	}
 	return i, nil
+}
+
+// ours reports whether a process of that number here is the container's: an
+// engine elsewhere counts its own. Its cgroup is called after the container, and
+// so is where the engine keeps its hosts file, which is mounted in it.
+func ours(pid int, id string) bool {
+	for _, file := range []string{"cgroup", "mountinfo"} {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
+		if err == nil && id != "" && bytes.Contains(text, []byte(id)) {
+			return true
+		}
+	}
+	return false
 }
 
 // find returns a container that runs.
@@ -74,11 +92,13 @@ func running(ctx context.Context, cli *client.Client) string {
 	return " (there are " + strings.Join(names, ", ") + ")"
 }
 
-// addressesOf returns the IPv4 addresses of a container.
+// addressesOf returns the addresses of a container, IPv4 first.
 func addressesOf(c container.InspectResponse) (all []netip.Addr) {
 	for _, n := range c.NetworkSettings.Networks {
-		if ip, err := netip.ParseAddr(n.IPAddress); err == nil {
-			all = append(all, ip)
+		for _, text := range []string{n.IPAddress, n.GlobalIPv6Address} {
+			if ip, err := netip.ParseAddr(text); err == nil {
+				all = append(all, ip)
+			}
 		}
 	}
 	slices.SortFunc(all, netip.Addr.Compare)

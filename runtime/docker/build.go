@@ -25,8 +25,8 @@ import (
 )
 
 // build builds the image of a folder with a Dockerfile, unless one was built
-// from the same content before. It returns the image's tag, which names the
-// content.
+// from the same content, and the same images, before. It returns the image's
+// tag, which names these.
 func (e *Engine) build(ctx context.Context, cli *client.Client, dir string, b *runtime.Build) (string, error) {
 	if b == nil {
 		b = &runtime.Build{}
@@ -39,14 +39,10 @@ func (e *Engine) build(ctx context.Context, cli *client.Client, dir string, b *r
 	if err != nil {
 		return "", err
 	}
-	h := sha256.New()
-	if err := recipe.describe(h, b); err != nil {
+	tag, err := buildTag(ctx, cli, dir, skip, recipe, b)
+	if err != nil {
 		return "", err
 	}
-	if err := pack(h, dir, skip, recipe); err != nil {
-		return "", fmt.Errorf("read %s to build an image of it: %w", dir, err)
-	}
-	tag := "faultbox/" + imageName(filepath.Base(dir)) + ":" + hex.EncodeToString(h.Sum(nil))[:16]
 	if _, err := cli.ImageInspect(ctx, tag); err == nil {
 		return tag, nil
 	} else if !cerrdefs.IsNotFound(err) {
@@ -59,7 +55,25 @@ func (e *Engine) build(ctx context.Context, cli *client.Client, dir string, b *r
 		return "", fmt.Errorf("build the image of %s: %w; the build's output:\n    %s", dir, stopped(err), lastLines(log.String(), 60))
 	}
 	e.say("built the image of %s in %s", dir, time.Since(begin).Round(100*time.Millisecond))
-	return tag, nil
+	// What it is built from may have come here with this build: it is to be found
+	// by that from now on.
+	now, err := buildTag(ctx, cli, dir, skip, recipe, b)
+	if err == nil && now != tag {
+		err = stopped(cli.ImageTag(ctx, tag, now))
+	}
+	return tag, err
+}
+
+// buildTag names the image of a folder by all that goes into it.
+func buildTag(ctx context.Context, cli *client.Client, dir string, skip *ignore, recipe *recipe, b *runtime.Build) (string, error) {
+	h := sha256.New()
+	if err := recipe.describe(ctx, cli, h, b); err != nil {
+		return "", err
+	}
+	if err := pack(h, dir, skip, recipe); err != nil {
+		return "", fmt.Errorf("read %s to build an image of it: %w", dir, err)
+	}
+	return "faultbox/" + imageName(filepath.Base(dir)) + ":" + hex.EncodeToString(h.Sum(nil))[:16], nil
 }
 
 // sendBuild has the engine build a folder. What it prints goes to log.

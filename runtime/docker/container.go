@@ -43,7 +43,7 @@ func (e *Engine) Start(ctx context.Context, rw runtime.World, s *runtime.Service
 	}
 	defer g.close()
 	id := w.resume(s.Name)
-	i := &instance{cli: cli, world: w, service: s, id: id, since: again(id), asked: make(chan struct{}), exited: make(chan struct{})}
+	i := &instance{cli: cli, world: w, service: s, id: id, since: again(id), tty: s.Settings != nil && s.Settings.Tty, asked: make(chan struct{}), exited: make(chan struct{})}
 	if id == "" {
 		img, err := e.imageOf(ctx, cli, s)
 		if err != nil {
@@ -130,10 +130,17 @@ func (w *world) hostConfig(s *runtime.Service, g *gate) (*container.HostConfig, 
 	h := &container.HostConfig{
 		NetworkMode:  container.NetworkMode(w.bridge.name),
 		PortBindings: nat.PortMap{},
+		// As the docker command says it.
+		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
 		Mounts: []mount.Mount{
 			{Type: mount.TypeBind, Source: program, Target: shim.Path, ReadOnly: true},
 			{Type: mount.TypeBind, Source: g.dir, Target: shim.SocketDir, ReadOnly: true},
 		},
+	}
+	if !w.engine.podman() { // whose own can be read always
+		// What the engine is set to may keep no lines, and then a service that ends
+		// would have no last words, and an observer would see nothing.
+		h.LogConfig.Type = "json-file"
 	}
 	for _, b := range s.Volumes {
 		if _, err := os.Stat(b.Host); err != nil {

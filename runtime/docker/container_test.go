@@ -4,8 +4,11 @@ package docker_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -93,7 +96,8 @@ func TestNothingChanges(t *testing.T) {
 			back := probe("back")
 			b := newBed(t, &s, back)
 			b.start(t, &s, &witness{}, peerOf(b, back))
-			got := logsOf(t, engine, b.name(t, &s))
+			name := b.name(t, &s)
+			got, settings, code := logsOf(t, engine, name), settingsOf(t, engine, name), codeOf(t, engine, name)
 			b.world.Close()
 
 			engine.Must(t, "network", "create", "--subnet", "10.9.8.0/24", "plain")
@@ -101,8 +105,13 @@ func TestNothingChanges(t *testing.T) {
 			args := append([]string{"run", "--detach", "--name", "plain", "--network", "plain", "--network-alias", "svc"}, c.run...)
 			engine.Must(t, append(args, "faultbox/dump", dump, "", "last argument")...)
 			defer engine.Docker("rm", "--force", "--volumes", "plain")
-			want := logsOf(t, engine, "plain")
-			compare(t, masked(got), masked(want))
+			compare(t, masked(got), masked(logsOf(t, engine, "plain")))
+			if d := difference(settings, settingsOf(t, engine, "plain")); d != "" {
+				t.Errorf("of its settings %s", d)
+			}
+			if want := codeOf(t, engine, "plain"); code != want {
+				t.Errorf("asked to end, it ends with %s instead of %s", code, want)
+			}
 		})
 	}
 }
@@ -120,18 +129,64 @@ func logsOf(t *testing.T, engine *dockertest.Engine, name string) string {
 	return ""
 }
 
+// settingsOf is what the engine says of a container, but for what is the gate's
+// and what names it.
+func settingsOf(t *testing.T, engine *dockertest.Engine, name string) string {
+	t.Helper()
+	var c struct{ Config, HostConfig map[string]any }
+	if err := json.Unmarshal([]byte(engine.Must(t, "inspect", "--format", "{{json .}}", name)), &c); err != nil {
+		t.Fatal(err)
+	}
+	image := engine.Must(t, "inspect", "--format", "{{.Image}}", name)
+	for _, key := range []string{"Entrypoint", "Labels", "Image", "AttachStdout", "AttachStderr"} {
+		delete(c.Config, key)
+	}
+	if host, _ := c.Config["Hostname"].(string); len(host) == 12 { // a part of the id
+		delete(c.Config, "Hostname")
+	}
+	for _, key := range []string{"Mounts", "NetworkMode", "ConsoleSize"} {
+		delete(c.HostConfig, key)
+	}
+	for _, settings := range []map[string]any{c.Config, c.HostConfig} { // none is as good as nothing
+		maps.DeleteFunc(settings, func(_ string, v any) bool {
+			x := reflect.ValueOf(v)
+			return v == nil || x.Kind() == reflect.Map && x.Len() == 0 || x.Kind() == reflect.Slice && x.Len() == 0
+		})
+	}
+	text, err := json.MarshalIndent(c, "", " ")
+	if err != nil || len(c.Config) == 0 || len(c.HostConfig) < 10 {
+		t.Fatalf("there is too little to compare: %v\n%s", err, text)
+	}
+	return image + "\n" + string(text)
+}
+
+// codeOf asks a container to end, as `docker stop` does, and returns its exit code.
+func codeOf(t *testing.T, engine *dockertest.Engine, name string) string {
+	t.Helper()
+	engine.Must(t, "stop", "--time", "1", name)
+	return engine.Must(t, "inspect", "--format", "{{.State.ExitCode}} {{.State.OOMKilled}} {{.State.Error}}", name)
+}
+
 func compare(t *testing.T, got, want string) {
 	t.Helper()
 	if !strings.Contains(want, "# network") || len(want) < 2000 {
 		t.Fatalf("there is too little to compare:\n%s", want)
 	}
+	if d := difference(got, want); d != "" {
+		t.Fatal(d)
+	}
+}
+
+// difference says where two texts begin to differ; "" if they don't.
+func difference(got, want string) string {
 	a, b := strings.Split(got, "\n"), strings.Split(want, "\n")
 	for n := range max(len(a), len(b)) {
 		if n >= len(a) || n >= len(b) || a[n] != b[n] {
 			from, to := max(0, n-2), n+3
-			t.Fatalf("line %d differs:\n%.500q\ninstead of\n%.500q", n+1, a[from:min(to, len(a))], b[from:min(to, len(b))])
+			return fmt.Sprintf("line %d differs:\n%.500q\ninstead of\n%.500q", n+1, a[from:min(to, len(a))], b[from:min(to, len(b))])
 		}
 	}
+	return ""
 }
 
 // TestShim runs the gate where nobody answers: the container starts all the

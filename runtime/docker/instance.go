@@ -33,6 +33,7 @@ type instance struct {
 	id      string
 	foreign bool      // it was there before, and stays
 	since   time.Time // of its lines; zero: from the first on
+	tty     bool      // they come as a terminal shows them
 
 	pid   int
 	pidfd *os.File // of its first process

@@ -37,7 +37,7 @@ func (i *instance) tail(n int) []string {
 	}
 	defer stream.Close()
 	var text bytes.Buffer
-	stdcopy.StdCopy(&text, &text, io.LimitReader(stream, 1<<20))
+	i.split(&text, &text, io.LimitReader(stream, 1<<20))
 	if text.Len() == 0 {
 		return nil
 	}
@@ -74,7 +74,7 @@ func (i *instance) Lines(fn func(stream, line string)) {
 		defer cancel()
 		defer stream.Close()
 		stdout, stderr := &liner{stream: "stdout", fn: fn}, &liner{stream: "stderr", fn: fn}
-		stdcopy.StdCopy(stdout, stderr, stream)
+		i.split(stdout, stderr, stream)
 		if ctx.Err() == nil {
 			i.rest(o, stdout, stderr)
 		}
@@ -96,6 +96,15 @@ func (i *instance) rest(o container.LogsOptions, stdout, stderr *liner) {
 	defer stream.Close()
 	stdout.again()
 	stderr.again()
+	i.split(stdout, stderr, stream)
+}
+
+// split takes the engine's stream of lines apart. A terminal has but one.
+func (i *instance) split(stdout, stderr io.Writer, stream io.Reader) {
+	if i.tty {
+		io.Copy(stdout, stream)
+		return
+	}
 	stdcopy.StdCopy(stdout, stderr, stream)
 }
 

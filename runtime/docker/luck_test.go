@@ -223,6 +223,28 @@ func over(t *testing.T, engine *dockertest.Engine) bool {
 	return false
 }
 
+// TestMute: an engine that keeps no lines of containers keeps those of ours.
+func TestMute(t *testing.T) {
+	dockertest.Mute(t).Images(t, "probe")
+	out, err := faultbox(t, `
+b = service("b", interface("m", "http", 8080), image = "faultbox/probe", args = ["get", "http://localhost:1/"])
+def test_nothing(): pass
+`)
+	for _, want := range []string{"service b: exited before it was ready: exit code 0; its last lines:", "connection refused"} {
+		if err == nil || !strings.Contains(out, want) {
+			t.Errorf("%v\n%s\nwant %s", err, out, want)
+		}
+	}
+	out, err = faultbox(t, `
+a = service("a", interface("m", "http", 8080), image = "faultbox/probe", observe = [stderr(decoder = regex_decoder("listening on (?P<where>.*)"))])
+def test_lines():
+    assert_eventually(kind = "output", service = "a", data = {"where": ":8080"})
+`)
+	if err != nil {
+		t.Errorf("an observer sees nothing: %v\n%s", err, out)
+	}
+}
+
 // TestNameClash: somebody else's container has the name.
 func TestNameClash(t *testing.T) {
 	dockertest.Start(t).Images(t, "probe")

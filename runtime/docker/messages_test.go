@@ -106,6 +106,35 @@ func TestIgnore(t *testing.T) {
 	}
 }
 
+// TestBases: what an image is built from.
+func TestBases(t *testing.T) {
+	other := "postgres:17"
+	r := &recipe{text: []byte(`# FROM comment
+ARG TAG=7
+ARG DB
+FROM --platform=linux/amd64 redis:${TAG} AS first
+FROM ${DB:-postgres:16}
+COPY --from=first --chown=1 /a /b
+COPY --from=nginx:1 /a /b
+RUN --mount=type=bind,from=golang:1,target=/x ls
+FROM scratch
+FROM redis:7
+`)}
+	if got := strings.Join(r.bases(map[string]*string{"DB": &other, "X": nil}), " "); got != `redis:7 postgres:17 first nginx:1 golang:1` {
+		t.Errorf("built from %s", got)
+	}
+	if got := strings.Join(r.bases(nil), " "); !strings.Contains(got, " postgres:16 ") {
+		t.Errorf("with defaults built from %s", got)
+	}
+}
+
+// TestOurs: a process with the number of a container's, which is elsewhere.
+func TestOurs(t *testing.T) {
+	if id := strings.Repeat("0123456789abcdef", 4); ours(os.Getpid(), id) || ours(os.Getpid(), "") {
+		t.Error("this process is taken for a container's")
+	}
+}
+
 func TestImageName(t *testing.T) {
 	for dir, want := range map[string]string{"api": "api", "My App_2": "my-app-2", "__": "image", "ü": "image"} {
 		if got := imageName(dir); got != want {

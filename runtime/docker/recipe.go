@@ -4,6 +4,7 @@ package docker
 
 import (
 	"archive/tar"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,14 +12,21 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/client"
 
 	"faultbox/runtime"
 )
 
 // recipe is the Dockerfile that a folder is built by.
 type recipe struct {
-	name string // in the archive
-	text []byte // of one that is not in the folder; nil: it is
+	name  string // in the archive
+	text  []byte
+	added bool // it is not in the folder
 }
 
 // outside is the name of a Dockerfile that the folder does not have.
@@ -35,7 +43,7 @@ func recipeOf(dir string, b *runtime.Build) (*recipe, error) {
 	case !info.IsDir():
 		return nil, fmt.Errorf("build the image of %s: it is a file: build= names the folder of the Dockerfile", dir)
 	case b.Inline != "":
-		return &recipe{outside, []byte(b.Inline)}, nil
+		return &recipe{outside, []byte(b.Inline), true}, nil
 	}
 	name := b.Dockerfile
 	if name == "" {
@@ -50,19 +58,66 @@ func recipeOf(dir string, b *runtime.Build) (*recipe, error) {
 		return nil, fmt.Errorf("build the image of %s: it has no %s: write one, or correct build=", dir, name)
 	}
 	if rel, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(rel) {
-		return &recipe{name: filepath.ToSlash(rel)}, nil
+		return &recipe{filepath.ToSlash(rel), text, false}, nil
 	}
-	return &recipe{outside, text}, nil
+	return &recipe{outside, text, true}, nil
 }
 
-// describe writes what, besides the folder, makes an image another one.
-func (r *recipe) describe(w io.Writer, b *runtime.Build) error {
-	return json.NewEncoder(w).Encode(b)
+// describe writes what, besides the folder, makes an image another one: how it
+// is built, and from which images that are here by now.
+func (r *recipe) describe(ctx context.Context, cli *client.Client, w io.Writer, b *runtime.Build) error {
+	if err := json.NewEncoder(w).Encode(b); err != nil {
+		return err
+	}
+	for _, ref := range r.bases(b.Args) {
+		base, err := cli.ImageInspect(ctx, ref)
+		if err != nil && !cerrdefs.IsNotFound(err) && !cerrdefs.IsInvalidArgument(err) {
+			return fmt.Errorf("look at image %s: %w", ref, stopped(err))
+		}
+		fmt.Fprintln(w, ref, base.ID)
+	}
+	return nil
+}
+
+// What a Dockerfile is built from, see its reference: FROM, COPY and RUN
+// --mount with from=, and the arguments that may stand in these.
+var (
+	fromLine = regexp.MustCompile(`(?im)^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*(\S+)|(?:--|,)from=([^\s,]+)`)
+	argLine  = regexp.MustCompile(`(?im)^[ \t]*ARG[ \t]+(\w+)=["']?([^\s"']*)`)
+)
+
+// bases lists what may be images that an image is built from: names of stages
+// are among them.
+func (r *recipe) bases(args map[string]*string) (refs []string) {
+	values := make(map[string]string)
+	for _, m := range argLine.FindAllSubmatch(r.text, -1) {
+		if _, known := values[string(m[1])]; !known {
+			values[string(m[1])] = string(m[2])
+		}
+	}
+	for name, value := range args {
+		if value != nil {
+			values[name] = *value
+		}
+	}
+	for _, m := range fromLine.FindAllSubmatch(r.text, -1) {
+		ref := os.Expand(string(m[1])+string(m[2]), func(name string) string {
+			name, otherwise, _ := strings.Cut(name, ":-")
+			if v := values[name]; v != "" {
+				return v
+			}
+			return otherwise
+		})
+		if ref != "" && ref != "scratch" && !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
 }
 
 // pack writes a Dockerfile that is not in the folder.
 func (r *recipe) pack(w *tar.Writer) error {
-	if r.text == nil {
+	if !r.added {
 		return nil
 	}
 	if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: r.name, Size: int64(len(r.text)), Mode: 0o644, Format: tar.FormatPAX}); err != nil {

@@ -27,7 +27,7 @@ type addressed interface {
 // party is what tells a service's packets from others.
 type party struct {
 	cgroup uint64   // of a local service; 0: a container
-	addrs  []uint32 // of a container, IPv4 in network byte order
+	addrs  []uint32 // of a container, in network byte order; IPv6 folded as in network.c
 	ports  []int
 }
 
@@ -117,10 +117,11 @@ func (i *impairment) party(s *runtime.Service) (p party, err error) {
 		return p, errors.New("find the addresses of " + s.Name + ": its world has none")
 	}
 	for _, ip := range w.Addresses(s) {
-		if b := ip.Unmap(); b.Is4() {
-			raw := b.As4()
-			p.addrs = append(p.addrs, binary.NativeEndian.Uint32(raw[:]))
+		var key uint32
+		for raw := ip.Unmap().AsSlice(); len(raw) > 0; raw = raw[4:] {
+			key ^= binary.NativeEndian.Uint32(raw)
 		}
+		p.addrs = append(p.addrs, key)
 	}
 	return p, nil
 }

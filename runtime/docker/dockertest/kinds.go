@@ -79,6 +79,15 @@ func Cramped(tb testing.TB, bytes int) *Engine {
 	})
 }
 
+// Mute starts an engine that is set to keep no line that containers write, for
+// the rest of the test.
+func Mute(tb testing.TB) *Engine {
+	tb.Helper()
+	return another(tb, "docker-mute", func(e *Engine) *exec.Cmd {
+		return exec.Command("dockerd", append(e.flags(), "--log-driver", "none")...)
+	})
+}
+
 // Registry starts a registry of images, for the rest of the test, and returns
 // its address and what ends it sooner.
 func Registry(tb testing.TB) (address string, stop func()) {

@@ -13,5 +13,5 @@
 //	GET /exit?code=N     ends it
 //
 // It sends datagrams to that port back, and serves the same over TLS on the port
-// in TLS_PORT, if there is one.
+// in TLS_PORT, if there is one. LISTEN is where it listens instead of all addresses.
 package main

@@ -62,8 +62,12 @@ func main() {
 	if tlsPort := os.Getenv("TLS_PORT"); tlsPort != "" {
 		go serveTLS(":" + tlsPort)
 	}
-	log.Printf("listening on :%s", port)
-	log.Fatal(http.ListenAndServe(":"+port, nil))
+	address := os.Getenv("LISTEN")
+	if address == "" {
+		address = ":" + port
+	}
+	log.Printf("listening on %s", address)
+	log.Fatal(http.ListenAndServe(address, nil))
 }
 
 // wait is how long it takes to listen: LISTEN_AFTER.
