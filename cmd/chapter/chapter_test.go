@@ -137,6 +137,10 @@ var want = map[string][]string{
 	"auth_unavailable": {"/auth.AuthService/Authenticate api auth answered UNAVAILABLE"},
 	"slow_auth":        {"/auth.AuthService/Authenticate api auth delayed 5s"},
 
+	"some_are_lost": {"Produce api kafka lost"},
+	"most_arrive":   {"Produce api kafka lost"},
+	"one_is_late":   {"Produce api kafka delayed 5s"},
+
 	"disk_full":                  {"pwrite64 postgres", "denied ENOSPC"},
 	"no_cache_and_slow_database": {"connect api", "denied ECONNREFUSED", "SELECT api postgres delayed 1s"},
 	"slow_everywhere":            {"GET api redis delayed 2s", "fdatasync postgres", "delayed 400ms"},
@@ -184,6 +188,21 @@ func TestCombined(t *testing.T) {
 		t.Fatal(err)
 	}
 	runSpec(t, engine, filepath.Join(dir, "combined.star"), api(t, sections(t)[0])+string(more))
+}
+
+// TestWorker checks what the chapter says of its worker in comments.
+func TestWorker(t *testing.T) {
+	engine, dir := prepare(t, "postgres", "kafka")
+	more, err := os.ReadFile("testdata/worker.star")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := sections(t)
+	topology, _, ok := strings.Cut(all[3].spec, "# --- Fault scenarios")
+	if all[3].title != "Kafka" || !ok {
+		t.Fatal("the fourth section is not that of Kafka, or has no fault scenarios")
+	}
+	runSpec(t, engine, filepath.Join(dir, "worker.star"), api(t, all[0])+topology+string(more))
 }
 
 // declared finds the names of a spec's tests.
