@@ -38,13 +38,21 @@ generate: ## Build the BPF objects again, after a change under bpf/
 	@.ci/deps go generate
 	go generate ./bpf
 
-bench: ## Measure what an edge costs; ARGS=-protocols: each protocol, next to other proxies
-	@.ci/deps go test $(if $(findstring -protocols,$(ARGS)),bench)
+# What measures containers is a benchmark of package docker.
+CONTAINERS = $(SUDO) env PATH="$$PATH" FAULTBOX_TOXIPROXY=$(CURDIR)/.build/server go test -run '^$$' -timeout=60m ./runtime/docker
+
+bench: ## Measure what an edge costs; ARGS=-protocols: each protocol, next to other proxies; ARGS=-containers
+	@.ci/deps go test $(if $(findstring -protocols,$(ARGS)),bench) $(if $(findstring -containers,$(ARGS)),chapter)
 	GOBIN=$(CURDIR)/.build go install github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0
 	$(if $(findstring -protocols,$(ARGS)),GOBIN=$(CURDIR)/.build go install github.com/nats-io/natscli/nats@v0.5.1)
 	$(if $(findstring -protocols,$(ARGS)),GOBIN=$(CURDIR)/.build go install github.com/bojand/ghz/cmd/ghz@v0.120.0)
+ifneq (,$(findstring -containers,$(ARGS)))
+	$(CONTAINERS) -bench Start -benchtime 20x
+	$(CONTAINERS) -bench 'Suite|Edge' -benchtime 3x
+else
 	go build -o .build/bench ./cmd/bench
 	$(SUDO) env PATH="$(CURDIR)/.build:$$PATH:/usr/sbin:/sbin" .build/bench -toxiproxy $(CURDIR)/.build/server $(ARGS)
+endif
 
 drivers: ## Compare what real clients see, directly and through an armed edge
 	@.ci/deps go test drivers

@@ -14,6 +14,10 @@
 // peer: a proxy that speaks the protocol, as an armed edge does, where there
 // is one (pgbouncer in session pooling, nutcracker).
 //
+// The same between two containers, the start of a container and a suite of tests
+// with containers are measured by the benchmarks of package runtime/docker:
+// `make bench ARGS=-containers`.
+//
 // Next to each ratio stands the processor time, in µs per request, that the
 // relay or proxy itself took, its system calls included. It is steadier than
 // the ratio on a machine that does other things as well.

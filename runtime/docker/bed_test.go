@@ -4,6 +4,7 @@ package docker_test
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -77,13 +78,19 @@ func (b *bed) name(tb testing.TB, s *runtime.Service) string {
 	return b.Must(tb, "ps", "--all", "--filter", "label=faultbox.service="+s.Name, "--format", "{{.Names}}")
 }
 
-// ready waits until a service listens.
+// ready waits until a service of probe listens.
 func ready(tb testing.TB, i runtime.Instance) {
+	tb.Helper()
+	listens(tb, i, 8080)
+}
+
+// listens waits until a service accepts connections at a port.
+func listens(tb testing.TB, i runtime.Instance, port int) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for {
-		c, err := i.Dial(ctx, "tcp", "localhost:8080")
+		c, err := i.Dial(ctx, "tcp", fmt.Sprintf("localhost:%d", port))
 		if err == nil {
 			c.Close()
 			return

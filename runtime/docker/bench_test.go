@@ -4,13 +4,9 @@ package docker_test
 
 import (
 	"context"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,9 +14,6 @@ import (
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/client"
 
-	"faultbox/intercept"
-	"faultbox/protocols/redis"
-	"faultbox/runtime"
 	"faultbox/runtime/docker/dockertest"
 )
 
@@ -97,69 +90,6 @@ def make(n):
 for n in range(12):
     make(n)
 `
-
-// BenchmarkEdge measures what an edge between two containers costs: direct,
-// un-named (the programs are attached, no rule names the edge) and armed with a
-// rule that never matches. Look at requests/s; the three go in turns.
-func BenchmarkEdge(b *testing.B) {
-	dockertest.Start(b).Images(b, "redis")
-	server := &runtime.Service{Name: "server", Image: "redis:7", Interfaces: []*runtime.Interface{{Name: "main", Protocol: redis.Protocol, Port: 6379}}}
-	sides := []*runtime.Service{{Name: "direct"}, {Name: "un-named"}, {Name: "armed"}}
-	for _, s := range sides {
-		s.Image, s.Args = "redis:7", []string{"sleep", "100000"}
-	}
-	bed := newBed(b, append([]*runtime.Service{server}, sides...)...)
-	bed.start(b, server, nil)
-	peer := intercept.Peer{To: "server", Interface: "main", Protocol: redis.Protocol, Addr: bed.world.Peer(server, server.Interfaces[0])}
-	other := peer
-	other.Addr = netip.AddrPortFrom(peer.Addr.Addr(), 1)
-	rules := intercept.NewRules(1)
-	never, err := intercept.NewTerm(redis.Protocol, "key", "", "no such thing*")
-	if err != nil {
-		b.Fatal(err)
-	}
-	rules.Arm(intercept.Rule{Name: "never", To: "server", Proto: "redis", Match: intercept.Match{never}, Trigger: intercept.Always, Fault: intercept.Fault{Do: intercept.Close}})
-	var unnamed, armed atomic.Int64
-	bed.start(b, sides[0], nil)
-	bed.start(b, sides[1], silent{rules, &unnamed}, other)
-	bed.start(b, sides[2], silent{rules, &armed}, peer)
-	defer func() {
-		if unnamed.Load() > 0 || armed.Load() == 0 {
-			b.Errorf("%d exchanges went through the un-named edge, %d through the armed one", unnamed.Load(), armed.Load())
-		}
-	}()
-	for _, load := range [][]string{
-		{"-c", "50", "-n", "100000", "-t", "get"},
-		{"-c", "50", "-n", "1000000", "-t", "get", "-P", "16"},
-		{"-c", "50", "-n", "20000", "-t", "set", "-d", "65536"},
-		{"-c", "50", "-n", "10000", "-t", "get", "-k", "0"},
-	} {
-		for _, s := range sides {
-			name := bed.name(b, s)
-			b.Run(strings.Join(load, " ")+"/"+s.Name, func(b *testing.B) {
-				var sum float64
-				for b.Loop() {
-					out := bed.Must(b, append([]string{"exec", name, "redis-benchmark", "-h", "server", "--csv"}, load...)...)
-					lines := strings.Split(out, "\n")
-					rate, err := strconv.ParseFloat(strings.Trim(strings.Split(lines[len(lines)-1], ",")[1], `"`), 64)
-					if err != nil {
-						b.Fatalf("read %q: %v", out, err)
-					}
-					sum += rate
-				}
-				b.ReportMetric(sum/float64(b.N), "requests/s")
-			})
-		}
-	}
-}
-
-// silent is rules whose events are counted, and no more.
-type silent struct {
-	*intercept.Rules
-	done *atomic.Int64
-}
-
-func (s silent) Done(intercept.Event) { s.done.Add(1) }
 
 func measure(b *testing.B, bed *bed, start func() (stop func() error)) {
 	address := bed.world.Peer(probe("svc"), probe("svc").Interfaces[0]).String()
