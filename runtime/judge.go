@@ -215,7 +215,7 @@ func outcome(ev *intercept.Event, a *intercept.ActiveRule) string {
 // that the fault answers with.
 func answerCode(ev *intercept.Event, r *protocols.Reply) string {
 	switch {
-	case ev.Err != "" || ev.Outcome != intercept.Pending || r == nil || !r.Error:
+	case ev.Err != "" || ev.Outcome != intercept.Pending || r == nil || !r.Error && r.Status < 400:
 		return ev.Err
 	case r.Code == "" && r.Status != 0:
 		return strconv.Itoa(r.Status)

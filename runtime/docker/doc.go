@@ -40,4 +40,9 @@
 // /var/run/docker.sock, else Podman's socket. Who makes the cgroups, the engine
 // or systemd, and of which version, does not matter: a container's is read where
 // its first process is.
+//
+// Images are built by the engine's classic builder, which knows nothing of what
+// is BuildKit's (RUN --mount, COPY --link, here-documents). Under Podman a
+// container that runs already and is beside others (container= next to image= or
+// a program) has a second default route while a test is on.
 package docker

@@ -27,7 +27,7 @@ func TestScripts(t *testing.T) {
 }
 
 func someScripts() (files []string) {
-	for _, name := range []string{"edges", "mixed", "syscalls", "attach", "reuse"} {
+	for _, name := range []string{"edges", "mixed", "syscalls", "attach", "guests", "ports", "reuse"} {
 		files = append(files, "testdata/script/"+name+".txtar")
 	}
 	return files
