@@ -52,7 +52,7 @@ func (e *Engine) build(ctx context.Context, cli *client.Client, dir string, b *r
 	e.say("building the image of %s …", dir)
 	var log strings.Builder
 	if err := e.sendBuild(ctx, cli, dir, skip, tag, recipe, b, &log); err != nil {
-		return "", fmt.Errorf("build the image of %s: %w; the build's output:\n    %s", dir, stopped(err), lastLines(log.String(), 60))
+		return "", fmt.Errorf("build the image of %s: %w%s; the build's output:\n    %s", dir, stopped(err), recipe.advice(dir), lastLines(log.String(), 60))
 	}
 	e.say("built the image of %s in %s", dir, time.Since(begin).Round(100*time.Millisecond))
 	// What it is built from may have come here with this build: it is to be found

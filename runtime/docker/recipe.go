@@ -115,6 +115,18 @@ func (r *recipe) bases(args map[string]*string) (refs []string) {
 	return refs
 }
 
+// modern is what the engine's classic builder does not know.
+var modern = regexp.MustCompile(`(?im)^[ \t]*(?:RUN[ \t]+--(?:mount|network|security)=|(?:COPY|ADD)[ \t].*--(?:link|chmod|exclude|parents|checksum)\b|(?:RUN|COPY)[ \t].*<<-?["']?\w)`)
+
+// advice says what to do about a build that failed; "" if nothing is known.
+func (r *recipe) advice(dir string) string {
+	line := modern.Find(r.text)
+	if line == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (%q needs BuildKit, and here the engine's classic builder builds: build it yourself, `docker build -t NAME %s`, and say image=\"NAME\" in place of build=)", strings.TrimSpace(string(line)), dir)
+}
+
 // pack writes a Dockerfile that is not in the folder.
 func (r *recipe) pack(w *tar.Writer) error {
 	if !r.added {
