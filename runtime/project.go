@@ -68,8 +68,10 @@ type Net struct {
 	Name, Pos string
 	Internal  bool
 	Options   map[string]string
-	Subnet    string // "": any
-	Gateway   string // "": any
+	Subnet    string            // "": any
+	Gateway   string            // "": any
+	Range     string            // the part of the subnet that containers get addresses of; "": all of it
+	Reserved  map[string]string // addresses of the subnet that are not given out, by what has them
 }
 
 // Attachment is a container's place on a network.
@@ -93,6 +95,7 @@ type Mount struct {
 
 	Make        bool   // a folder of the host is made if it is not there
 	Propagation string // of a folder of the host; "": none
+	SELinux     string // how a folder of the host is labelled: "z" for many containers, "Z" for one; "": not
 	Subpath     string // of a volume
 	NoCopy      bool   // a volume does not begin with what the image has there
 	UID, GID    int    // of a text

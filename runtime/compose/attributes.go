@@ -104,7 +104,9 @@ func oneOf(values ...any) func(any) string {
 			if fmt.Sprint(v) == fmt.Sprint(got) {
 				return ""
 			}
-			words = append(words, fmt.Sprint(v))
+			if v != "" {
+				words = append(words, fmt.Sprint(v))
+			}
 		}
 		return fmt.Sprintf("only %s can be", strings.Join(words, " or "))
 	}
@@ -114,7 +116,7 @@ func oneOf(values ...any) func(any) string {
 var reasons = map[string]string{
 	"networks.*.external":        "a world has networks of its own, and what others have on that one is not part of it; with it ignored, it is made anew and empty",
 	"volumes.*.external":         "tests would write into it; with it ignored, it is made anew and empty",
-	"services.*.network_mode":    "the traffic of a container on the network of another cannot be told from the other's",
+	"services.*.network_mode":    "a container must have a network of its own, so that what it does can be told from what others do",
 	"services.*.scale":           "one container of a service is run; declare further services to have more",
 	"services.*.deploy.replicas": "one container of a service is run; declare further services to have more",
 	"services.*.volumes_from":    "name the volumes instead",

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	goruntime "runtime"
@@ -49,7 +50,9 @@ func (c *converter) service(s *types.ServiceConfig) (*runtime.Service, error) {
 		return nil, err
 	}
 	c.dependencies(s, svc)
-	c.check(s, svc)
+	if err := c.check(s, svc); err != nil {
+		return nil, err
+	}
 	c.publish(s, svc)
 	return svc, nil
 }
@@ -193,9 +196,12 @@ func (c *converter) network(name string) (*runtime.Net, error) {
 	if pools := config.Ipam.Config; len(pools) > 1 {
 		return nil, fmt.Errorf("its network %s has several subnets; one is possible", name)
 	} else if len(pools) == 1 {
-		n.Subnet, n.Gateway = pools[0].Subnet, pools[0].Gateway
+		n.Subnet, n.Gateway, n.Range, n.Reserved = pools[0].Subnet, pools[0].Gateway, pools[0].IPRange, pools[0].AuxiliaryAddresses
 		if strings.Contains(n.Subnet, ":") {
 			return nil, fmt.Errorf("its network %s has IPv6 addresses; the networks of a world have IPv4", name)
+		}
+		if n.Subnet == "" && (n.Gateway != "" || n.Range != "" || len(n.Reserved) > 0) {
+			return nil, fmt.Errorf("its network %s has a gateway, a range or reserved addresses, and no subnet that they belong to", name)
 		}
 	}
 	c.networks[name] = n
@@ -230,15 +236,20 @@ func (c *converter) dependencies(s *types.ServiceConfig, svc *runtime.Service) {
 
 // check is how to tell that the service is ready: by the check of the file or
 // the image, where there is one, else by its ports.
-func (c *converter) check(s *types.ServiceConfig, svc *runtime.Service) {
+func (c *converter) check(s *types.ServiceConfig, svc *runtime.Service) error {
 	h := s.HealthCheck
-	switch {
-	case c.awaited(s.Name, types.ServiceConditionCompletedSuccessfully):
-		svc.Health = &runtime.Health{Kind: "done", Timeout: 10 * time.Minute}
+	switch healthy := c.awaited(s.Name, types.ServiceConditionHealthy); {
 	case h != nil && (h.Disable || len(h.Test) > 0 && h.Test[0] == "NONE"):
-	case h != nil && len(h.Test) > 0, c.awaited(s.Name, types.ServiceConditionHealthy):
+		if healthy {
+			return errors.New("its health check is disabled, and another service waits for it to be healthy")
+		}
+	case h != nil && len(h.Test) > 0, healthy:
 		svc.Health = &runtime.Health{Kind: "command", Timeout: within(h)}
 	}
+	if c.awaited(s.Name, types.ServiceConditionCompletedSuccessfully) {
+		svc.Health = &runtime.Health{Kind: "done", Timeout: 10 * time.Minute}
+	}
+	return nil
 }
 
 // within is after how long compose calls a service unhealthy, and not less than

@@ -1,12 +1,16 @@
 package compose
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -26,12 +30,16 @@ func (c *converter) engine(s *types.ServiceConfig) (config, host json.RawMessage
 			e.ExposedPorts[p] = struct{}{}
 		}
 	}
+	security, err := securityOptions(s.SecurityOpt, c.project.WorkingDir)
+	if err != nil {
+		return nil, nil, err
+	}
 	h := &container.HostConfig{
 		Annotations: s.Annotations, CapAdd: s.CapAdd, CapDrop: s.CapDrop, CgroupnsMode: container.CgroupnsMode(s.Cgroup),
 		DNS: s.DNS, DNSOptions: s.DNSOpts, DNSSearch: s.DNSSearch, ExtraHosts: s.ExtraHosts.AsList(":"), GroupAdd: s.GroupAdd,
 		IpcMode: container.IpcMode(s.Ipc), PidMode: container.PidMode(s.Pid), UTSMode: container.UTSMode(s.Uts),
 		UsernsMode: container.UsernsMode(s.UserNSMode), OomScoreAdj: int(s.OomScoreAdj), Privileged: s.Privileged,
-		ReadonlyRootfs: s.ReadOnly, SecurityOpt: s.SecurityOpt, StorageOpt: s.StorageOpt, ShmSize: int64(s.ShmSize),
+		ReadonlyRootfs: s.ReadOnly, SecurityOpt: security, StorageOpt: s.StorageOpt, ShmSize: int64(s.ShmSize),
 		Sysctls: s.Sysctls, Runtime: s.Runtime, Init: s.Init, Tmpfs: tmpfs(s.Tmpfs), Resources: resources(s),
 	}
 	if s.Logging != nil {
@@ -116,9 +124,39 @@ func tmpfs(list []string) map[string]string {
 	return out
 }
 
+// securityOptions are those of a service. The engine wants a profile's content
+// where the file has its path.
+func securityOptions(list []string, dir string) ([]string, error) {
+	var out []string
+	for _, option := range list {
+		name, value, found := strings.Cut(option, "=")
+		if !found {
+			name, value, _ = strings.Cut(option, ":")
+		}
+		if name == "seccomp" && value != "unconfined" && value != "builtin" {
+			path := value
+			if !filepath.IsAbs(path) {
+				path = filepath.Join(dir, path)
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return nil, fmt.Errorf("read its seccomp profile %s: %w", value, bare(err))
+			}
+			var profile bytes.Buffer
+			if err := json.Compact(&profile, text); err != nil {
+				return nil, fmt.Errorf("read its seccomp profile %s: %w", value, err)
+			}
+			option = "seccomp=" + profile.String()
+		}
+		out = append(out, option)
+	}
+	return out, nil
+}
+
 func resources(s *types.ServiceConfig) container.Resources {
 	r := container.Resources{
-		CPUShares: s.CPUShares, Memory: int64(s.MemLimit), NanoCPUs: int64(float64(s.CPUS) * 1e9), CPUPeriod: s.CPUPeriod,
+		CgroupParent: s.CgroupParent,
+		CPUShares:    s.CPUShares, Memory: int64(s.MemLimit), NanoCPUs: int64(float64(s.CPUS) * 1e9), CPUPeriod: s.CPUPeriod,
 		CPUQuota: s.CPUQuota, CPURealtimePeriod: s.CPURTPeriod, CPURealtimeRuntime: s.CPURTRuntime, CpusetCpus: s.CPUSet,
 		DeviceCgroupRules: s.DeviceCgroupRules, MemoryReservation: int64(s.MemReservation), MemorySwap: int64(s.MemSwapLimit),
 	}

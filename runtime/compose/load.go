@@ -1,18 +1,21 @@
 package compose
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/interpolation"
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/template"
@@ -30,6 +33,7 @@ func Load(ctx context.Context, q runtime.ProjectQuery) (*runtime.Project, error)
 		}
 	}
 	r := &reader{q: q, places: findPlaces(q.Dir, q.Files), unset: map[string]bool{}}
+	r.beside()
 	project, err := r.read(ctx)
 	if err != nil {
 		return nil, r.explain(err)
@@ -77,6 +81,8 @@ func (r *reader) read(ctx context.Context) (*types.Project, error) {
 	out, hooks := log.Out, log.ReplaceHooks(logrus.LevelHooks{logrus.WarnLevel: {warnings{r}}})
 	log.SetOutput(io.Discard)
 	defer func() { log.SetOutput(out); log.ReplaceHooks(hooks) }()
+	dotenv.RegisterFormat("raw", raw)
+	defer atHome()()
 
 	env := make([]string, 0, len(r.q.Env))
 	for _, name := range slices.Sorted(maps.Keys(r.q.Env)) {
@@ -105,6 +111,63 @@ func (r *reader) read(ctx context.Context) (*types.Project, error) {
 		return r.only(project)
 	}
 	return project, nil
+}
+
+// beside warns of an override that the docker command reads by itself when no
+// file is named.
+func (r *reader) beside() {
+	if len(r.q.Files) != 1 {
+		return
+	}
+	file := r.q.Files[0]
+	base, ext := strings.TrimSuffix(file, filepath.Ext(file)), filepath.Ext(file)
+	if name := filepath.Base(base); name != "compose" && name != "docker-compose" {
+		return
+	}
+	for _, override := range []string{base + ".override.yaml", base + ".override.yml"} {
+		if _, err := os.Stat(override); err == nil {
+			r.warnings = append(r.warnings, fmt.Sprintf("%s is not read: name both to have it in: [%q, %q]", shown(r.q.Dir, override), filepath.Base(base)+ext, filepath.Base(override)))
+		}
+	}
+}
+
+// raw reads an env_file of the format `raw`: lines of NAME=value, with nothing
+// in a value that stands for something else. A name alone has the environment's value.
+func raw(in io.Reader, file string, vars map[string]string, lookup func(string) (string, bool)) error {
+	lines := bufio.NewScanner(in)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimLeft(lines.Text(), " \t")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, value, found := strings.Cut(line, "=")
+		if name == "" || strings.ContainsAny(name, " \t") {
+			return fmt.Errorf("failed to read %s: line %d: %q is no name of a variable", file, n, name)
+		}
+		if !found {
+			if value, found = lookup(name); !found {
+				continue
+			}
+		}
+		vars[name] = value
+	}
+	return lines.Err()
+}
+
+// atHome makes ~ and $HOME those of the user who ran sudo, whose project it is,
+// and returns what undoes that.
+func atHome() (undo func()) {
+	name := os.Getenv("SUDO_USER")
+	self, err := user.Current()
+	if err != nil || name == "" || os.Getenv("HOME") != self.HomeDir {
+		return func() {}
+	}
+	who, err := user.Lookup(name)
+	if err != nil {
+		return func() {}
+	}
+	os.Setenv("HOME", who.HomeDir)
+	return func() { os.Setenv("HOME", self.HomeDir) }
 }
 
 // strict notes the variables that have neither a value nor a default: compose

@@ -50,7 +50,7 @@ func (c *converter) mount(s *types.ServiceConfig, v types.ServiceVolumeConfig) (
 	case types.VolumeTypeBind:
 		m.Host = v.Source
 		if v.Bind != nil {
-			m.Make, m.Propagation = bool(v.Bind.CreateHostPath), v.Bind.Propagation
+			m.Make, m.Propagation, m.SELinux = bool(v.Bind.CreateHostPath), v.Bind.Propagation, v.Bind.SELinux
 			if v.Bind.Recursive != "" && v.Bind.Recursive != "enabled" {
 				return m, fmt.Errorf("its volume at %s: recursive: %s cannot be honoured", v.Target, v.Bind.Recursive)
 			}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -14,6 +16,7 @@ import (
 type places struct {
 	dir   string
 	files []placed
+	more  []placed // files that those include or extend
 }
 
 // placed is a file with its content, as far as it could be read.
@@ -25,32 +28,130 @@ type placed struct {
 
 func findPlaces(dir string, files []string) places {
 	p := places{dir: dir}
+	seen := map[string]bool{}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue
+		if f, ok := p.read(file, seen); ok {
+			p.files = append(p.files, f)
 		}
-		f := placed{name: shown(dir, file), text: string(text)}
-		var doc yaml.Node
-		if yaml.Unmarshal(text, &doc) == nil && len(doc.Content) == 1 {
-			f.root = doc.Content[0]
-		}
-		p.files = append(p.files, f)
 	}
 	return p
+}
+
+// read reads a file, and notes those that it names.
+func (p *places) read(file string, seen map[string]bool) (placed, bool) {
+	text, err := os.ReadFile(file)
+	if err != nil || seen[file] {
+		return placed{}, false
+	}
+	seen[file] = true
+	f := placed{name: shown(p.dir, file), text: string(text)}
+	var doc yaml.Node
+	if yaml.Unmarshal(text, &doc) == nil && len(doc.Content) == 1 {
+		f.root = doc.Content[0]
+	}
+	for _, name := range f.named() {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(filepath.Dir(file), name)
+		}
+		if other, ok := p.read(name, seen); ok {
+			p.more = append(p.more, other)
+		}
+	}
+	return f, true
+}
+
+// named are the files that a file includes, or that its services extend.
+func (f placed) named() (files []string) {
+	add := func(n *yaml.Node) {
+		switch {
+		case n == nil:
+		case n.Kind == yaml.ScalarNode:
+			files = append(files, n.Value)
+		default:
+			for _, item := range n.Content {
+				files = append(files, item.Value)
+			}
+		}
+	}
+	if _, list := child(f.root, "include"); list != nil {
+		for _, item := range list.Content {
+			if item.Kind == yaml.MappingNode {
+				_, item = child(item, "path")
+			}
+			add(item)
+		}
+	}
+	if _, services := child(f.root, "services"); services != nil && services.Kind == yaml.MappingNode {
+		for i := 1; i < len(services.Content); i += 2 {
+			if _, extends := child(services.Content[i], "extends"); extends != nil {
+				_, file := child(extends, "file")
+				add(file)
+			}
+		}
+	}
+	return files
 }
 
 // of returns where an attribute such as services.web.ports stands, or its
 // nearest ancestor. Of several files the last one that has it counts.
 func (p places) of(path ...string) string {
-	best, depth := "", -1
+	best, _ := p.deepest(path, 0)
+	return best
+}
+
+func (p places) deepest(path []string, extended int) (best string, depth int) {
+	depth = -1
 	for _, f := range p.files {
 		line, n := f.find(path)
 		if n >= depth {
 			best, depth = fmt.Sprintf("%s:%d", f.name, line), n
 		}
 	}
-	return best
+	for _, f := range p.more {
+		if line, n := f.find(path); n > depth {
+			best, depth = fmt.Sprintf("%s:%d", f.name, line), n
+		}
+	}
+	if depth == 2 && len(path) > 2 && path[0] == "services" && extended < 10 { // it may be of what the service extends
+		if service := p.extends(path[1]); service != "" && service != path[1] {
+			other := append([]string{"services", service}, path[2:]...)
+			if place, n := p.deepest(other, extended+1); n > depth {
+				return place, n
+			}
+		}
+	}
+	return best, depth
+}
+
+// extends is the service that a service extends.
+func (p places) extends(service string) string {
+	extends := p.node("services", service, "extends")
+	if extends == nil || extends.Kind == yaml.ScalarNode {
+		return scalar(extends)
+	}
+	_, name := child(extends, "service")
+	return scalar(name)
+}
+
+func scalar(n *yaml.Node) string {
+	if n == nil {
+		return ""
+	}
+	return n.Value
+}
+
+// node is what stands at a path, nil if nothing does.
+func (p places) node(path ...string) *yaml.Node {
+	for _, f := range slices.Concat(p.files, p.more) {
+		node := f.root
+		for _, name := range path {
+			_, node = child(node, name)
+		}
+		if node != nil {
+			return node
+		}
+	}
+	return nil
 }
 
 // find returns the line of the deepest part of a path that the file has.
@@ -92,7 +193,7 @@ func child(node *yaml.Node, name string) (key, value *yaml.Node) {
 
 // text returns where a text stands first, "" if nowhere.
 func (p places) text(parts ...string) string {
-	for _, f := range p.files {
+	for _, f := range slices.Concat(p.files, p.more) {
 		n := 0
 		for line := range strings.Lines(f.text) {
 			n++
@@ -121,6 +222,11 @@ func at(place string, format string, args ...any) error {
 
 var (
 	quotedService = regexp.MustCompile(`service "([^"]+)"`)
+	undefined     = regexp.MustCompile(`undefined service "([^"]+)"`)
+	unknown       = regexp.MustCompile(`^(\S*) ?additional properties '([^']+)' not allowed$`)
+	interpolating = regexp.MustCompile(`^error while interpolating ([^\s:]+): `)
+	noFile        = regexp.MustCompile(`^open (\S+): `)
+	lineOfFile    = regexp.MustCompile(`^failed to read (\S+): line (\d+): `)
 	attributePath = regexp.MustCompile(`^((?:services|networks|volumes|configs|secrets)(?:\.[^\s.:]+)+)`)
 	lineOfYAML    = regexp.MustCompile(`line (\d+)`)
 )
@@ -135,9 +241,24 @@ func (r *reader) explain(err error) error {
 	for _, f := range r.places.files {
 		msg = strings.TrimPrefix(msg, "validating "+f.name+": ")
 	}
-	msg = strings.Replace(msg, " false schema", " is no attribute that compose files have", 1)
+	const noAttribute = " is no attribute that compose files have"
+	msg = strings.Replace(msg, " false schema", noAttribute, 1)
+	if m := unknown.FindStringSubmatch(msg); m != nil {
+		path := strings.TrimPrefix(m[1]+"."+m[2], ".")
+		return at(r.places.of(strings.Split(path, ".")...), "%s%s", path, noAttribute)
+	}
 	place := r.places.first()
 	switch m := quotedService.FindStringSubmatch(msg); {
+	case lineOfFile.MatchString(msg):
+		m := lineOfFile.FindStringSubmatch(msg)
+		return at(m[1]+":"+m[2], "%s", strings.TrimPrefix(msg, m[0]))
+	case interpolating.MatchString(msg):
+		place = r.places.of(strings.Split(interpolating.FindStringSubmatch(msg)[1], ".")...)
+	case noFile.MatchString(msg):
+		name := noFile.FindStringSubmatch(msg)[1]
+		if p := r.places.text(name, filepath.Base(name)); p != "" {
+			place = p
+		}
 	case strings.Contains(msg, "yaml:") && lineOfYAML.MatchString(msg):
 		return r.explainYAML(err)
 	case strings.Contains(msg, "env file"):
@@ -153,15 +274,29 @@ func (r *reader) explain(err error) error {
 		return at(r.places.of("services"), "%s", msg)
 	case m != nil:
 		place = r.places.of("services", m[1])
+		if m := undefined.FindStringSubmatch(msg); m != nil {
+			place, msg = r.ofProfile(place, msg, m[1])
+		}
 	case attributePath.MatchString(msg):
 		place = r.places.of(strings.Split(attributePath.FindStringSubmatch(msg)[1], ".")...)
 	}
 	return at(place, "%s", msg)
 }
 
+// ofProfile says of a service that is there and not active which profiles it has.
+func (r *reader) ofProfile(place, msg, service string) (string, string) {
+	profiles := r.places.node("services", service, "profiles")
+	if profiles == nil || len(profiles.Content) == 0 {
+		return place, msg
+	}
+	msg = fmt.Sprintf("%s: %s is active with profile %s only: profiles = [%q]",
+		strings.TrimSuffix(msg, ": invalid compose project"), service, profiles.Content[0].Value, profiles.Content[0].Value)
+	return place, msg
+}
+
 // explainYAML names the file: compose-go does so only for some.
 func (r *reader) explainYAML(err error) error {
-	for _, f := range r.places.files {
+	for _, f := range slices.Concat(r.places.files, r.places.more) {
 		var any any
 		if bad := yaml.Unmarshal([]byte(f.text), &any); bad != nil {
 			line := "1"

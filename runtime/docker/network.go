@@ -131,7 +131,9 @@ func usedPrefixes() (used []netip.Prefix, err error) {
 type bridge struct {
 	id, name string
 	subnet   netip.Prefix
-	router   netip.Addr // the gateway, if it is not the first address
+	router   netip.Addr          // the gateway, if it is not the first address
+	pool     netip.Prefix        // the part of the subnet that addresses are taken from, if not all of it
+	reserved map[netip.Addr]bool // are not taken
 }
 
 // gateway is the host's own address on the network.

@@ -68,12 +68,15 @@ func (w *world) settle(ctx context.Context, cli *client.Client) error {
 		delete(w.addrs, s.Name)
 		for _, a := range s.Settings.Networks {
 			b := w.nets[a.Network]
-			addr := nth(b.subnet, uint32(2+i))
-			if b != w.bridge {
-				addr = free(b, next, taken)
+			addr, err := nth(b.subnet, uint32(2+i)), error(nil)
+			switch {
+			case a.Address != "":
+				addr, err = netip.ParseAddr(a.Address)
+			case b != w.bridge:
+				addr, err = free(b, next, taken)
 			}
-			if a.Address != "" {
-				addr, _ = netip.ParseAddr(a.Address)
+			if err != nil {
+				return err
 			}
 			w.locate(s, a, b, addr)
 		}
@@ -131,13 +134,21 @@ func fixed(services []*runtime.Service) map[netip.Addr]bool {
 	return taken
 }
 
-// free returns the next address of a network that nobody has.
-func free(b *bridge, next map[*bridge]uint32, taken map[netip.Addr]bool) netip.Addr {
+// free returns the next address of a network that nobody has, of the part of
+// it that is for that.
+func free(b *bridge, next map[*bridge]uint32, taken map[netip.Addr]bool) (netip.Addr, error) {
+	pool, reserved := b.subnet, map[netip.Addr]bool{b.subnet.Masked().Addr(): true, b.gateway(): true, b.router: true}
+	if b.pool.IsValid() {
+		pool = b.pool
+	}
 	for {
-		addr := nth(b.subnet, 2+next[b])
+		addr := nth(pool, next[b])
 		next[b]++
-		if !taken[addr] && addr != b.router {
-			return addr
+		if last := !b.subnet.Contains(addr.Next()); last || !pool.Contains(addr) { // the last one is for broadcasts
+			return addr, fmt.Errorf("find an address on network %s: %s has no more", b.name, pool)
+		}
+		if !taken[addr] && !reserved[addr] && !b.reserved[addr] {
+			return addr, nil
 		}
 	}
 }
@@ -152,7 +163,19 @@ func (e *Engine) newNetwork(ctx context.Context, cli *client.Client, name string
 	if err != nil {
 		return nil, fmt.Errorf("make network %s: its subnet %q is none, such as 172.28.0.0/16", n.Name, n.Subnet)
 	}
-	b := &bridge{name: name, subnet: subnet}
+	b := &bridge{name: name, subnet: subnet, reserved: map[netip.Addr]bool{}}
+	if n.Range != "" {
+		if b.pool, err = netip.ParsePrefix(n.Range); err != nil || !subnet.Contains(b.pool.Addr()) {
+			return nil, fmt.Errorf("make network %s: its range %q is no part of the subnet %s", n.Name, n.Range, n.Subnet)
+		}
+	}
+	for _, text := range n.Reserved {
+		addr, err := netip.ParseAddr(text)
+		if err != nil || !subnet.Contains(addr) {
+			return nil, fmt.Errorf("make network %s: its reserved address %q is none of the subnet %s", n.Name, text, n.Subnet)
+		}
+		b.reserved[addr] = true
+	}
 	b.router = b.gateway()
 	if n.Gateway != "" {
 		if b.router, err = netip.ParseAddr(n.Gateway); err != nil {
@@ -161,7 +184,9 @@ func (e *Engine) newNetwork(ctx context.Context, cli *client.Client, name string
 	}
 	o := network.CreateOptions{
 		Driver: "bridge", Labels: labels,
-		IPAM: &network.IPAM{Config: []network.IPAMConfig{{Subnet: n.Subnet, Gateway: b.router.String()}}},
+		IPAM: &network.IPAM{Config: []network.IPAMConfig{{
+			Subnet: n.Subnet, Gateway: b.router.String(), IPRange: n.Range, AuxAddress: n.Reserved,
+		}}},
 	}
 	change(&o)
 	created, err := cli.NetworkCreate(ctx, name, o)

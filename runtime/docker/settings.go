@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
@@ -63,9 +64,26 @@ func (w *world) furnish(ctx context.Context, cli *client.Client, s *runtime.Serv
 		if err != nil {
 			return err
 		}
+		if m.SELinux != "" {
+			h.Binds = append(h.Binds, bind(made, m.SELinux))
+			continue
+		}
 		h.Mounts = append(h.Mounts, made)
 	}
 	return nil
+}
+
+// bind writes a mount of a folder in the older form, which alone has labels of
+// SELinux.
+func bind(m mount.Mount, label string) string {
+	options := []string{label}
+	if m.ReadOnly {
+		options = append(options, "ro")
+	}
+	if m.BindOptions != nil && m.BindOptions.Propagation != "" {
+		options = append(options, string(m.BindOptions.Propagation))
+	}
+	return m.Source + ":" + m.Target + ":" + strings.Join(options, ",")
 }
 
 // union appends what is not there yet.
