@@ -10,7 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +25,7 @@ import (
 type initFlags struct {
 	compose  []string
 	profiles []string
+	ignore   []string
 	output   string
 	force    bool
 	noRun    bool
@@ -49,6 +52,7 @@ Without it, the spec is an example about a local program.`,
 	fs := cmd.Flags()
 	fs.StringSliceVar(&f.compose, "from-compose", nil, "compose file; further ones override it")
 	fs.StringSliceVar(&f.profiles, "profile", nil, "profile of the compose file to activate")
+	fs.StringSliceVar(&f.ignore, "ignore", nil, "attribute of the compose file to go on without, such as services.web.gpus")
 	fs.StringVarP(&f.output, "output", "o", defaultSpec, "file to write")
 	fs.BoolVar(&f.force, "force", false, "write over a file that exists")
 	fs.BoolVar(&f.noRun, "no-run", false, "do not run the spec")
@@ -56,6 +60,7 @@ Without it, the spec is an example about a local program.`,
 }
 
 func (f *initFlags) init(cmd *cobra.Command) error {
+	begin := time.Now()
 	if _, err := os.Lstat(f.output); err == nil && !f.force {
 		return fmt.Errorf("write %s: it exists already: --force writes over it, -o names another file", f.output)
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -71,7 +76,7 @@ func (f *initFlags) init(cmd *cobra.Command) error {
 	text := s.Write(nil)
 	next := "run it: sudo faultbox test " + shellQuote(f.output)
 	if !f.noRun {
-		seen, err := f.try(cmd, s)
+		seen, err := f.try(cmd, s, begin)
 		switch {
 		case cmd.Context().Err() != nil:
 			return exitCode(runtime.Interrupted.ExitCode())
@@ -98,8 +103,8 @@ func (f *initFlags) survey(ctx context.Context) (*starter.Survey, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &starter.Survey{Profiles: f.profiles}
-	q := runtime.ProjectQuery{Dir: dir, Profiles: f.profiles}
+	s := &starter.Survey{Profiles: f.profiles, Ignore: f.ignore}
+	q := runtime.ProjectQuery{Dir: dir, Profiles: f.profiles, Ignore: f.ignore}
 	for _, file := range f.compose {
 		abs, err := filepath.Abs(file)
 		if err != nil {
@@ -112,13 +117,30 @@ func (f *initFlags) survey(ctx context.Context) (*starter.Survey, error) {
 		}
 		s.Files = append(s.Files, filepath.ToSlash(shown))
 	}
-	s.Project, err = compose.Load(ctx, q)
-	return s, err
+	if s.Project, err = compose.Load(ctx, q); err != nil {
+		return nil, withFlag(err)
+	}
+	return s, nil
+}
+
+// ignorable is what the error about an attribute advises for specs.
+var ignorable = regexp.MustCompile(`ignore = \["([^"]+)"\]`)
+
+// withFlag adds what the advice is for this command.
+func withFlag(err error) error {
+	var names []string
+	for _, m := range ignorable.FindAllStringSubmatch(err.Error(), -1) {
+		names = append(names, m[1])
+	}
+	if len(names) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w\nto write a spec that goes on without: --ignore %s", err, shellQuote(strings.Join(names, ",")))
 }
 
 // try runs the spec with everything in it, beside the place where it will be,
 // and returns how each of its tests ended.
-func (f *initFlags) try(cmd *cobra.Command, s *starter.Survey) (map[string]starter.Outcome, error) {
+func (f *initFlags) try(cmd *cobra.Command, s *starter.Survey, begin time.Time) (map[string]starter.Outcome, error) {
 	file, err := os.CreateTemp(filepath.Dir(f.output), ".faultbox-init-*.star")
 	if err != nil {
 		return nil, err
@@ -133,7 +155,7 @@ func (f *initFlags) try(cmd *cobra.Command, s *starter.Survey) (map[string]start
 		return nil, err
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "faultbox: trying %s …\n", count(len(loaded.Tests), "test"))
-	var out bytes.Buffer
+	var out timedReport
 	quiet := &cobra.Command{}
 	quiet.SetContext(cmd.Context())
 	quiet.SetOut(&out)
@@ -145,7 +167,25 @@ func (f *initFlags) try(cmd *cobra.Command, s *starter.Survey) (map[string]start
 	if err := t.run(quiet, loaded, ""); err != nil && !errors.As(err, &code) {
 		return nil, err
 	}
-	return outcomes(&out)
+	seen, err := outcomes(&out.Buffer)
+	if err == nil {
+		since := func(t time.Time) time.Duration { return t.Sub(begin).Round(100 * time.Millisecond) }
+		fmt.Fprintf(cmd.ErrOrStderr(), "faultbox: tried %s in %s, the first verdict came after %s\n", count(len(seen), "test"), since(time.Now()), since(out.first))
+	}
+	return seen, err
+}
+
+// timedReport is a report in JSON, and when its first verdict came.
+type timedReport struct {
+	bytes.Buffer
+	first time.Time
+}
+
+func (t *timedReport) Write(line []byte) (int, error) {
+	if t.first.IsZero() && bytes.Contains(line, []byte(`"type":"test"`)) {
+		t.first = time.Now()
+	}
+	return t.Buffer.Write(line)
 }
 
 // outcomes reads the report of a run. That none of its tests could be judged is

@@ -14,6 +14,7 @@ import (
 type Survey struct {
 	Files    []string // as the spec is to name them
 	Profiles []string
+	Ignore   []string // attributes of the files to go on without
 	Project  *runtime.Project
 }
 
@@ -80,6 +81,9 @@ func (s *Survey) writeHead(b *strings.Builder) {
 	fmt.Fprintf(b, "services = compose(%s,\n", file)
 	if len(s.Profiles) > 0 {
 		fmt.Fprintf(b, "    profiles = %s,\n", list(s.Profiles))
+	}
+	if len(s.Ignore) > 0 {
+		fmt.Fprintf(b, "    ignore = %s,\n", list(s.Ignore))
 	}
 	b.WriteString("    # What each service speaks is guessed; correct what is wrong.\n    interfaces = {\n")
 	for _, svc := range s.Project.Services {
