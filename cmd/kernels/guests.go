@@ -26,4 +26,6 @@ var guests = []guest{
 		about:   "cgroup v1 with controllers, v2 beside it at /sys/fs/cgroup/unified"},
 	{name: "6.12-lockdown", suite: "bookworm-backports", options: "lockdown=confidentiality",
 		about: "the kernel locked down against root: confidentiality"},
+	{name: "6.12-nobtf", suite: "bookworm-backports", options: hideBTF,
+		about: "no /sys/kernel/btf, as where a kernel was built without BTF"},
 }

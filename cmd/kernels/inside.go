@@ -20,6 +20,7 @@ const (
 	payloadDir   = "/payload"
 	reportPort   = "/dev/ttyS1"
 	featuresFlag = "features="
+	hideBTF      = "nobtf" // on the kernel's command line: hide its BTF from programs
 
 	testLimit    = 12 * time.Minute // of a test program
 	programLimit = testLimit + time.Minute
@@ -41,11 +42,17 @@ func inside() error {
 	if err != nil {
 		return errors.Join(err, out.Encode(report{Kind: "error", Text: err.Error()}))
 	}
+	words := strings.Fields(string(line))
+	if slices.Contains(words, hideBTF) {
+		if text, err := exec.Command("mount", "-t", "tmpfs", "tmpfs", "/sys/kernel/btf").CombinedOutput(); err != nil {
+			return errors.Join(err, out.Encode(report{Kind: "error", Text: "hide BTF: " + string(text)}))
+		}
+	}
 	if err := out.Encode(machine()); err != nil {
 		return err
 	}
-	bare := slices.Contains(strings.Fields(string(line)), "bare")
-	for _, word := range strings.Fields(string(line)) {
+	bare := slices.Contains(words, "bare")
+	for _, word := range words {
 		list, ok := strings.CutPrefix(word, featuresFlag)
 		if !ok {
 			continue
@@ -79,6 +86,9 @@ func machine() report {
 	facts := append([]string{strings.TrimSpace(string(release))}, groups...)
 	if mode := strings.TrimSpace(string(lockdown)); mode != "" {
 		facts = append(facts, "lockdown "+mode)
+	}
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+		facts = append(facts, "no BTF")
 	}
 	return report{Kind: "up", Text: strings.Join(facts, ", "), Seconds: seconds}
 }

@@ -71,6 +71,7 @@ func TestNarrowCallOfWideProgram(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("needs amd64: makes calls of 386")
 	}
+	needs(t, "go")
 	program := t.TempDir() + "/int80"
 	if out, err := exec.Command("go", "build", "-o", program, "./testdata/int80").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)

@@ -9,6 +9,8 @@ for time in first second; do
 done
 systemctl is-active docker
 id -nG mac | grep -w docker
+owner=$(stat -c %U /run/docker.sock)
+[ "$owner" = mac ] || { echo "the socket of Docker is $owner's"; exit 1; }
 for module in inet_diag tcp_diag udp_diag veth; do
 	grep -q "^$module " /proc/modules || { echo "module $module is not loaded"; exit 1; }
 done
