@@ -15,4 +15,4 @@ for module in inet_diag tcp_diag udp_diag veth; do
 	grep -q "^$module " /proc/modules || { echo "module $module is not loaded"; exit 1; }
 done
 sysctl fs.inotify.max_user_instances
-"$here/../faultbox" demo
+"$here/../faultbox" demo -j 1 --test insert_fails
