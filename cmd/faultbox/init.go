@@ -74,7 +74,7 @@ func (f *initFlags) init(cmd *cobra.Command) error {
 		return err
 	}
 	text := s.Write(nil)
-	next := "run it: sudo faultbox test " + shellQuote(f.output)
+	next := "run it: " + asRoot.asUs("sudo faultbox test "+shellQuote(f.output))
 	if !f.noRun {
 		seen, err := f.try(cmd, s, begin)
 		switch {

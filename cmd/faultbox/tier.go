@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
+	"faultbox/cmd/faultbox/vm"
 	"faultbox/intercept"
 	"faultbox/intercept/proxy"
 	"faultbox/intercept/redirect"
@@ -129,9 +131,10 @@ func (u unavailable) Impair(_ runtime.World, from *runtime.Service, _ []*runtime
 	return nil, u.lack("dropping or holding back the packets of " + from.Name)
 }
 
-// asUs makes the command for root one for the tier.
+// asUs makes the command for root one for the tier. Who is outside the VM that
+// this is in needs no root there.
 func (t tier) asUs(command string) string {
-	if t == asRoot {
+	if t == asRoot && os.Getenv(vm.Inside) == "" {
 		return command
 	}
 	return strings.TrimPrefix(command, "sudo ")

@@ -173,7 +173,7 @@ func (d *debian) unpack(ctx context.Context, suite, dir, pkg, depends string) er
 }
 
 // rootPackages are what the root of guests has besides a minimal Debian.
-const rootPackages = "systemd-sysv,udev,dbus,kmod,procps,perl-base,iproute2,iptables,docker.io,ca-certificates,curl,python3,redis-server,postgresql"
+const rootPackages = "systemd-sysv,udev,dbus,kmod,procps,perl-base,iproute2,iptables,apparmor,docker.io,ca-certificates,curl,python3,redis-server,postgresql"
 
 // setup makes a fresh root a guest. Servers are started by tests alone.
 const setup = `set -eu

@@ -154,20 +154,23 @@ func raw(in io.Reader, file string, vars map[string]string, lookup func(string) 
 	return lines.Err()
 }
 
-// atHome makes ~ and $HOME those of the user who ran sudo, whose project it is,
-// and returns what undoes that.
+// atHome makes ~ and $HOME those of whose project it is, who ran sudo or is
+// outside the VM that this is in, and returns what undoes that.
 func atHome() (undo func()) {
-	name := os.Getenv("SUDO_USER")
-	self, err := user.Current()
-	if err != nil || name == "" || os.Getenv("HOME") != self.HomeDir {
-		return func() {}
+	was, home := os.Getenv("HOME"), os.Getenv("FAULTBOX_HOME")
+	if home == "" {
+		self, err := user.Current()
+		if err != nil || was != self.HomeDir {
+			return func() {}
+		}
+		who, err := user.Lookup(os.Getenv("SUDO_USER"))
+		if err != nil {
+			return func() {}
+		}
+		home = who.HomeDir
 	}
-	who, err := user.Lookup(name)
-	if err != nil {
-		return func() {}
-	}
-	os.Setenv("HOME", who.HomeDir)
-	return func() { os.Setenv("HOME", self.HomeDir) }
+	os.Setenv("HOME", home)
+	return func() { os.Setenv("HOME", was) }
 }
 
 // strict notes the variables that have neither a value nor a default: compose

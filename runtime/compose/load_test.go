@@ -280,6 +280,10 @@ func TestHome(t *testing.T) {
 	if got := p.Services[0].Settings.Mounts[0].Host; got != filepath.Join(who.HomeDir, "d") || p.Services[0].Env[0] != "H="+who.HomeDir {
 		t.Errorf("mounted %s, %s", got, p.Services[0].Env)
 	}
+	t.Setenv("FAULTBOX_HOME", "/Users/mac")
+	if p, err = load(dir); err != nil || p.Services[0].Settings.Mounts[0].Host != "/Users/mac/d" {
+		t.Errorf("in a VM: %v, %+v", err, p)
+	}
 	if os.Getenv("HOME") != self.HomeDir {
 		t.Error("HOME is another afterwards")
 	}

@@ -234,7 +234,7 @@ func (i *instance) explain(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: something else has that port: free it, or change ports= (none is needed for tests)", err)
 	case strings.Contains(msg, "no space left"):
 		return fmt.Errorf("%w: free some with `docker system prune`", err)
-	case strings.Contains(msg, "not found in $PATH"):
+	case strings.Contains(msg, "not found in $PATH") && !strings.Contains(msg, "AppArmor"): // else the engine lacks it
 		return fmt.Errorf("%w (in its container; correct args=)", err)
 	}
 	if lines := i.Tail(15); len(lines) > 0 {

@@ -36,8 +36,18 @@ func Wanted(goos string, args []string) bool {
 	if i := slices.Index(args, "--"); i >= 0 {
 		ours = args[:i]
 	}
-	return len(ours) > 0 && slices.Contains(commands, ours[0]) &&
-		!slices.Contains(ours, "--help") && !slices.Contains(ours, "-h")
+	switch {
+	case len(ours) == 0 || slices.Contains(ours, "--help") || slices.Contains(ours, "-h"):
+		return false
+	case ours[0] == "init": // it can be done here, and is tried where there is a machine for that
+		file, err := limaFile()
+		if err == nil {
+			_, err = os.Stat(file)
+		}
+		return err == nil && !slices.Contains(ours, "--no-run") &&
+			slices.ContainsFunc(ours, func(arg string) bool { return strings.HasPrefix(arg, "--from-compose") })
+	}
+	return slices.Contains(commands, ours[0])
 }
 
 // Exit codes of the script below, which no faultbox and no shell uses.
@@ -47,23 +57,27 @@ const (
 )
 
 // script runs faultbox in the machine, as root, once it is known to be whole and
-// of our version: sh -c script NAME VERSION RUN ENV… -- ARGS…. Its process id
-// is kept in a file so that signals can be passed on.
+// of our version: sh -c script NAME VERSION RUN ARGS…. Its process id is kept in
+// a file so that signals can be passed on; its environment comes in another.
 const script = `
+file=/run/faultbox-vm-$2
+env=/run/faultbox-env-$2
+. "$env"
+rm "$env"
 [ -e /etc/faultbox-vm ] || exit 190
 [ "$(` + program + ` version 2>/dev/null)" = "faultbox $1" ] || exit 191
-file=/run/faultbox-vm-$2
 shift 2
 trap 'rm -f "$file"' EXIT
 trap : INT TERM HUP
-while [ "$1" != -- ]; do export "$1"; shift; done
-shift
 sh -c 'echo $$ >"$0"; exec ` + program + ` "$@"' "$file" "$@"
 `
 
 // Run runs the command line in the machine, which is started if need be, and
 // returns its exit code.
 func Run(ctx context.Context, version string, args []string) (int, error) {
+	if os.Geteuid() == 0 && os.Getenv("SUDO_USER") != "" {
+		return 1, fmt.Errorf("run faultbox %s: leave sudo away: the VM is yours, and in it faultbox is root", args[0])
+	}
 	is, err := status(ctx)
 	switch {
 	case err != nil:
@@ -142,8 +156,10 @@ func inside(path, dir string) bool {
 // machine through it; without one, and for other signals, we pass them on.
 func once(ctx context.Context, version, dir string, args []string) (int, error) {
 	id := strings.ToLower(rand.Text()[:10])
-	line := []string{"shell", "--workdir", dir, Name, "sudo", "sh", "-c", script, "faultbox", version, id}
-	line = append(append(append(line, environment()...), "--"), args...)
+	if err := sendEnvironment(ctx, id); err != nil {
+		return 1, err
+	}
+	line := append([]string{"shell", "--workdir", dir, Name, "sudo", "sh", "-c", script, "faultbox", version, id}, args...)
 	cmd, err := limactl(context.WithoutCancel(ctx), line...)
 	if err != nil {
 		return 1, err
@@ -181,17 +197,6 @@ func once(ctx context.Context, version, dir string, args []string) (int, error) 
 		return 1, fmt.Errorf("run faultbox in the VM: %w", err)
 	}
 	return cmd.ProcessState.ExitCode(), nil
-}
-
-// environment returns what faultbox itself looks at, as NAME=VALUE.
-func environment() (out []string) {
-	for _, entry := range os.Environ() {
-		name, _, _ := strings.Cut(entry, "=")
-		if slices.Contains([]string{"NO_COLOR", "TERM", "CI"}, name) {
-			out = append(out, entry)
-		}
-	}
-	return out
 }
 
 func terminal(f *os.File) bool {

@@ -77,17 +77,29 @@ func halfMade(what string) error {
 	return fmt.Errorf("the VM %s is half made: %s; remove it and make it again: faultbox vm delete && faultbox vm create", Name, what)
 }
 
+// limaFile is where Lima keeps what the machine is.
+func limaFile() (string, error) {
+	lima := os.Getenv("LIMA_HOME")
+	if lima == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("find the home folder: %w", err)
+		}
+		lima = filepath.Join(home, ".lima")
+	}
+	return filepath.Join(lima, Name, "lima.yaml"), nil
+}
+
 // mounts returns the folders that the machine sees, under their own names.
 func mounts() ([]string, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return nil, fmt.Errorf("find the home folder: %w", err)
 	}
-	lima := os.Getenv("LIMA_HOME")
-	if lima == "" {
-		lima = filepath.Join(home, ".lima")
+	file, err := limaFile()
+	if err != nil {
+		return nil, err
 	}
-	file := filepath.Join(lima, Name, "lima.yaml")
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, halfMade(err.Error())
