@@ -115,6 +115,9 @@ const (
 type Scout interface {
 	Handler
 	Needs(ev *Event) Needs
+	// Folders returns the absolute folders that rules name in patterns of paths: a
+	// file that the service finds there by way of a link is one of them.
+	Folders(ev *Event) []string
 	// LiesAbout reports whether a rule makes calls that sync the file of this
 	// item claim what they do not do: what is written to the file is then lost
 	// if the service crashes.

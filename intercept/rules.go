@@ -13,11 +13,12 @@ import (
 // whatever other rules there are. It is safe for concurrent use and takes no
 // lock while deciding.
 type Rules struct {
-	seed  uint64
-	mu    sync.Mutex                    // held while the list changes
-	list  atomic.Pointer[[]*ActiveRule] // armed, in the order of arming
-	tally []*ActiveRule                 // every rule ever armed
-	armed int                           // how often rules were
+	seed    uint64
+	mu      sync.Mutex                          // held while the list changes
+	list    atomic.Pointer[[]*ActiveRule]       // armed, in the order of arming
+	folders atomic.Pointer[map[string][]string] // of the armed rules about system calls, by service
+	tally   []*ActiveRule                       // every rule ever armed
+	armed   int                                 // how often rules were
 }
 
 // ActiveRule is an armed rule with its counters.
@@ -54,7 +55,7 @@ func (a *ActiveRule) Struck(n uint64) {
 // NewRules returns an empty set whose random draws come from seed.
 func NewRules(seed uint64) *Rules {
 	r := &Rules{seed: seed}
-	r.list.Store(new([]*ActiveRule))
+	r.store(nil)
 	return r
 }
 
@@ -79,7 +80,7 @@ func (r *Rules) ArmActive(rules ...Rule) (active []*ActiveRule, disarm func()) {
 		next = append(next, a)
 		r.tally = append(r.tally, a)
 	}
-	r.list.Store(&next)
+	r.store(next)
 	return active, sync.OnceFunc(func() { r.disarm(added) })
 }
 
@@ -92,7 +93,13 @@ func (r *Rules) disarm(gone map[*ActiveRule]bool) {
 			next = append(next, a)
 		}
 	}
-	r.list.Store(&next)
+	r.store(next)
+}
+
+func (r *Rules) store(list []*ActiveRule) {
+	folders := foldersOf(list)
+	r.folders.Store(&folders)
+	r.list.Store(&list)
 }
 
 // Tally returns every rule that was ever armed, in the order of arming.

@@ -12,8 +12,8 @@ import (
 // absolute path of the file; "fd", what the descriptor is ("file", "socket" or
 // "other"); "files", whether the path is the program's "own" or the "system"'s
 // (libraries, their loader and its configuration, /proc, /sys and /dev); "to",
-// the service at the socket's other end; "process", the name of the calling
-// process.
+// the address at the socket's other end, and the service and interface that it
+// is known as ("db", "db.main"); "process", the name of the calling process.
 //
 // A rule's To is the service that makes the calls. The pattern of "call" is a
 // family or a call, or several of them separated by "|".
@@ -173,6 +173,38 @@ func (r *Rules) LiesAbout(ev *Event, item *protocols.Item) bool {
 		}
 	}
 	return false
+}
+
+// Folders returns the folders that rules about the calls of the event's service
+// look for paths in, as the rules spell them.
+func (r *Rules) Folders(ev *Event) []string { return (*r.folders.Load())[ev.To] }
+
+// foldersOf lists by service the folders that rules look for paths in.
+func foldersOf(list []*ActiveRule) map[string][]string {
+	folders := make(map[string][]string)
+	for _, a := range list {
+		if a.Proto != Syscalls.Name {
+			continue
+		}
+		for _, t := range a.Match {
+			if f := folder(t.Pattern); t.field.Of == "path" && f != "" && !slices.Contains(folders[a.To], f) {
+				folders[a.To] = append(folders[a.To], f)
+			}
+		}
+	}
+	return folders
+}
+
+// folder returns the last folder that a pattern names without wildcards, or all
+// of a pattern that has none; "" if that is the root, or not absolute.
+func folder(pattern string) string {
+	if i := strings.IndexAny(pattern, "*?"); i >= 0 {
+		pattern = pattern[:strings.LastIndexByte(pattern[:i], '/')+1]
+	}
+	if pattern = strings.TrimRight(pattern, "/"); !strings.HasPrefix(pattern, "/") {
+		return ""
+	}
+	return pattern
 }
 
 // syncs reports whether the terms fit a call that syncs a file.

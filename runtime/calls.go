@@ -119,6 +119,14 @@ func (s *stage) Needs(ev *intercept.Event) intercept.Needs {
 	return t.needs(ev)
 }
 
+// Folders implements intercept.Scout.
+func (s *stage) Folders(ev *intercept.Event) []string {
+	if t := s.now.Load(); t != nil {
+		return t.rules.Folders(ev)
+	}
+	return nil
+}
+
 // LiesAbout implements intercept.Scout.
 func (s *stage) LiesAbout(ev *intercept.Event, item *protocols.Item) bool {
 	t := s.now.Load()

@@ -82,6 +82,9 @@ func (s *Solo) Done(ev intercept.Event) {
 // Needs implements intercept.Scout.
 func (s *Solo) Needs(ev *intercept.Event) intercept.Needs { return s.t.needs(ev) }
 
+// Folders implements intercept.Scout.
+func (s *Solo) Folders(ev *intercept.Event) []string { return s.t.rules.Folders(ev) }
+
 // LiesAbout implements intercept.Scout.
 func (s *Solo) LiesAbout(ev *intercept.Event, item *protocols.Item) bool {
 	return s.t.rules.LiesAbout(ev, item)

@@ -45,8 +45,9 @@ that it starts is faulted too.
 CALL is a system call, or a family such as write, open, fsync, connect.
 ACTION is an errno (EIO), a delay (20ms), short:BYTES, lie or crash.
 Keys: after, nth, every, times, p (probability), path, fd (file, socket, any),
-to, process, label; and uncounted alone: the kernel answers by itself, which
-costs next to nothing, and nobody counts.
+to (the address at a socket's other end: 10.0.0.5:5432, *:5432, /run/db.sock),
+process, label; and uncounted alone: the kernel answers by itself, which costs
+next to nothing, and nobody counts.
 
   faultbox run --fault 'fsync=EIO,after=3,path=**/wal/**' -- ./program args
   faultbox run --fault 'connect=ECONNREFUSED,p=20%' --fault 'write=20ms,path=/data/**' -- ./program

@@ -29,6 +29,8 @@ var signatures = map[string]string{
 	"readlink": "l", "readlinkat": "dl", "chdir": "p", "chroot": "p", "execve": "p", "execveat": "dp", "uselib": "p",
 	"setxattr": "p", "lsetxattr": "l", "setxattrat": "dp", "getxattr": "p", "lgetxattr": "l", "getxattrat": "dp",
 	"listxattr": "p", "llistxattr": "l", "removexattr": "p", "lremovexattr": "l",
+	"listxattrat": "dp", "removexattrat": "dp", "file_getattr": "dp", "file_setattr": "dp", "cachestat": "f", "quotactl_fd": "f",
+	"open_tree": "dp", "open_tree_attr": "dp", "move_mount": "dpdp", "mount_setattr": "dp", "fspick": "dp", "fanotify_mark": "...dp", "pivot_root": "pp",
 	"mount": ".p", "umount2": "p", "swapon": "p", "swapoff": "p", "acct": "p", "inotify_add_watch": ".p", "quotactl": ".p",
 	"connect": "fa", "bind": "fa", "listen": "f", "accept": "f", "accept4": "f", "shutdown": "f",
 	"getsockname": "f", "getpeername": "f", "setsockopt": "f", "getsockopt": "f",

@@ -208,6 +208,7 @@ func (a *attachment) supervise(l listener, flags uint32) (*supervisor, error) {
 		fragile: flags&installedFragile != 0, bound: flags&installedBound != 0,
 		begun: a.begun, done: make(chan struct{}),
 		pending: make(map[*verdict]struct{}), peers: make(map[string]netAddr), broken: make(map[uint32]*verdict),
+		unlinked: make(map[string]time.Time),
 	}
 	s.idle.L = &s.mu
 	go s.run()
@@ -250,5 +251,7 @@ type curious struct{ intercept.Handler }
 func (curious) Needs(*intercept.Event) intercept.Needs {
 	return intercept.NeedsCall | intercept.NeedsFile | intercept.NeedsPeer | intercept.NeedsProcess
 }
+
+func (curious) Folders(*intercept.Event) []string { return nil }
 
 func (curious) LiesAbout(*intercept.Event, *protocols.Item) bool { return false }

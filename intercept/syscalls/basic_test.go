@@ -88,6 +88,27 @@ print(os.stat("lie").st_size)`, dir)
 	}
 }
 
+// TestShortOfNothing: a call that moves no more than a short one may is none that
+// the fault changed.
+func TestShortOfNothing(t *testing.T) {
+	r := newRecorder(rule(t, intercept.Fault{Do: intercept.Short, Bytes: 3}, intercept.Always, "call=read|recv", "fd=socket"))
+	out, _ := run(t, r, []string{"read", "recv"}, "/usr/bin/python3", "-c", `
+import socket
+a, b = socket.socketpair()
+b.setblocking(False)
+try: b.recv(100)
+except BlockingIOError: print("again")
+a.send(b"xy"); print(b.recv(100))
+a.send(b"0123456"); print(b.recv(100), b.recv(100), b.recv(2), end="")
+a.close(); print(b.recv(100))`)
+	if want := "again\nb'xy'\nb'012' b'345' b'6'b''\n"; out != want {
+		t.Errorf("output %q, want %q", out, want)
+	}
+	if a := r.Tally()[0]; a.Fired() != 6 || a.Acted() != 2 {
+		t.Errorf("fired %d, acted %d, want 6 and 2: %q", a.Fired(), a.Acted(), r.fired())
+	}
+}
+
 func TestCrash(t *testing.T) {
 	dir := t.TempDir()
 	r := newRecorder(rule(t, intercept.Fault{Do: intercept.Kill}, intercept.Trigger{Nth: 3, Prob: 1}, "call=fsync"))
@@ -124,6 +145,30 @@ for fam, addr in ((socket.AF_INET, ("127.0.0.1", 1)), (socket.AF_INET, ("127.0.0
 	}
 	if got := fmt.Sprint(r.fired()); got != "[connect 127.0.0.1:1 (db) denied ETIMEDOUT connect [::1]:1 (db) denied ETIMEDOUT connect 127.0.0.1:1 (db) denied ETIMEDOUT]" {
 		t.Errorf("events %s", got)
+	}
+}
+
+// TestConnectTo names the other end by its address, or by its interface.
+func TestConnectTo(t *testing.T) {
+	dir := t.TempDir()
+	known := []intercept.Peer{{To: "db", Interface: "main", Addr: addrPort("0.0.0.0:1")}, {To: "db", Interface: "admin", Addr: addrPort("127.0.0.1:2")}}
+	for match, want := range map[string]string{
+		"to=127.0.0.1:2": "admin ", "to=*:3": "none ", "to=127.0.0.2:*": "", "to=db.main": "main ", "to=db.*": "main admin ",
+		"to=db": "main admin ", "to=" + dir + "/sock": "unix ", "path=**/sock": "unix ", "to=*": "main admin none unix ",
+	} {
+		r := newRecorder(rule(t, deny(unix.ETIMEDOUT), intercept.Always, "call=connect", match))
+		w := startTarget(t, New(), intercept.Target{Name: "svc", Calls: []string{"connect"}, Known: known}, r, "/usr/bin/python3", "-c", `
+import os, socket, sys
+os.chdir(sys.argv[1])
+for name, fam, addr in (("main", socket.AF_INET, ("127.0.0.1", 1)), ("admin", socket.AF_INET, ("127.0.0.1", 2)), ("none", socket.AF_INET6, ("::1", 3)), ("unix", socket.AF_UNIX, "sock")):
+    try: socket.socket(fam).connect(addr)
+    except TimeoutError as e: print(name, end=" ")
+    except OSError as e: pass`, dir)
+		w.Wait()
+		w.attached.Close()
+		if w.out.String() != want {
+			t.Errorf("%s: failed for %q, want %q; events %q", match, w.out.String(), want, r.fired())
+		}
 	}
 }
 

@@ -48,11 +48,18 @@ var classes = []class{
 	{[]string{"flock"}, "EBADF EINTR EINVAL ENOLCK EAGAIN "},
 }
 
-// CheckFault returns an error if a fault cannot be done to a call or family,
-// and a warning if its errno is none that the call returns on its own: what
-// the program then does says little about what may happen to it.
-func CheckFault(name string, f intercept.Fault) (warning string, err error) {
+// CheckFault returns an error if a fault cannot be done to a call or family, or if
+// a term of its rule can match none of its calls, and a warning if its errno is
+// none that the call returns on its own: what the program then does says little
+// about what may happen to it.
+func CheckFault(name string, f intercept.Fault, match intercept.Match) (warning string, err error) {
 	calls := intercept.SyscallNames(name)
+	for _, t := range match {
+		lead, ok := leads[t.Name]
+		if ok && !slices.ContainsFunc(calls, func(c string) bool { return strings.ContainsAny(signatures[c], lead.letters) }) {
+			return "", fmt.Errorf("`%s` is about no %s, so there is nothing for `%s` to match", name, lead.what, t.Name)
+		}
+	}
 	switch f.Do {
 	case intercept.Short:
 		if !slices.ContainsFunc(calls, func(c string) bool { return slices.Contains(transfers, c) }) {
@@ -69,6 +76,11 @@ func CheckFault(name string, f intercept.Fault) (warning string, err error) {
 		}
 	}
 	return "", nil
+}
+
+// leads says which arguments of a call (see signatures) matchers look at.
+var leads = map[string]struct{ letters, what string }{
+	"path": {"fplvam", "file"}, "to": {"fam", "socket"},
 }
 
 // lists reports whether calls of the class return an error, by either name.

@@ -5,6 +5,7 @@ package syscalls
 import (
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +18,10 @@ func (s *supervisor) inspect(n *notification, name string, needs intercept.Needs
 	it := &s.item
 	*it = protocols.Item{Op: name, Attrs: s.attrs[:0]}
 	s.look.tid = n.tid
+	s.folders = nil
+	if needs&intercept.NeedsFile != 0 {
+		s.folders = s.handler.Folders(&s.ev)
+	}
 	if needs&intercept.NeedsProcess != 0 {
 		s.attr("process", s.look.process())
 	}
@@ -29,6 +34,8 @@ func (s *supervisor) inspect(n *notification, name string, needs intercept.Needs
 		case 'p', 'l':
 			if path, ok := s.look.text(arg); ok {
 				s.file(s.look.resolve(dirfd, path, signature[i] == 'p' && !nofollow(name, n)))
+			} else if arg == 0 && dirfd != unix.AT_FDCWD { // utimensat(2), statx(2): the descriptor itself
+				s.descriptor(n, name, dirfd, needs)
 			}
 			dirfd = unix.AT_FDCWD
 		case 'v':
@@ -63,11 +70,36 @@ func (s *supervisor) file(path string) {
 		s.attr("files", files)
 	}
 	s.attr("path", path)
+	s.spell(path)
 	if s.ev.Key == "" {
 		s.ev.Key, s.item.Key = path, path
 	} else {
 		s.ev.Key += " → " + path
 	}
+}
+
+// spell notes the path as rules spell it whose folder is reached by links.
+func (s *supervisor) spell(path string) {
+	for _, folder := range s.folders {
+		real := s.real(folder)
+		if rest, ok := strings.CutPrefix(path, real); ok && real != folder && (rest == "" || rest[0] == '/') {
+			s.attr("path", folder+rest)
+		}
+	}
+}
+
+// real returns where a folder really is in the caller's view. That it is where
+// it says is taken for true for a while; where links lead is asked each time.
+func (s *supervisor) real(folder string) string {
+	now := time.Now()
+	if now.Before(s.unlinked[folder]) {
+		return folder
+	}
+	real, whole := s.look.real(folder)
+	if whole && real == folder {
+		s.unlinked[folder] = now.Add(time.Second)
+	}
+	return real
 }
 
 // descriptor notes what the descriptor is that the call is about.
@@ -77,7 +109,7 @@ func (s *supervisor) descriptor(n *notification, name string, fd int, needs inte
 	}
 	link := s.look.descriptor(fd)
 	switch {
-	case strings.HasPrefix(link, "/"):
+	case strings.HasPrefix(link, "/") && !anonymous(link):
 		s.file(link)
 		return
 	case !strings.HasPrefix(link, "socket:"):
@@ -90,18 +122,31 @@ func (s *supervisor) descriptor(n *notification, name string, fd int, needs inte
 	}
 	s.attr("fd", "socket")
 	addr := s.destination(n, name)
-	if addr == (netAddr{}) && needs&intercept.NeedsPeer != 0 {
+	switch {
+	case strings.HasPrefix(addr.path, "@"):
+	case addr.path != "":
+		addr.path = s.look.resolve(unix.AT_FDCWD, addr.path, true)
+		s.attr("path", addr.path)
+		s.spell(addr.path)
+	case addr == (netAddr{}) && needs&intercept.NeedsPeer != 0:
 		addr = s.connectedTo(link, fd)
 	}
 	if addr == (netAddr{}) {
 		return
 	}
 	s.attr("files", "own")
+	s.attr("to", addr.String())
 	s.ev.Key, s.item.Key = addr.String(), addr.String()
-	if to := s.service(addr); to != "" {
-		s.attr("to", to)
-		s.ev.Key += " (" + to + ")"
+	if p := s.peerAt(addr); p != nil {
+		s.attr("to", p.To)
+		s.attr("to", p.To+"."+p.Interface)
+		s.ev.Key += " (" + p.To + ")"
 	}
+}
+
+// anonymous reports whether what /proc shows as a path is memory, which no disk holds.
+func anonymous(link string) bool {
+	return strings.HasPrefix(link, "/memfd:") || strings.HasPrefix(link, "/SYSV") || link == "/anon_hugepage"
 }
 
 // destination returns the address among the arguments of a call, if any.
@@ -152,17 +197,17 @@ func (s *supervisor) connectedTo(link string, fd int) netAddr {
 	return s.look.peer(fd)
 }
 
-// service names the service that listens at an address, "" if none is known.
-func (s *supervisor) service(addr netAddr) string {
+// peerAt returns the interface that listens at an address, nil if none is known.
+func (s *supervisor) peerAt(addr netAddr) *intercept.Peer {
 	if !addr.ip.IsValid() {
-		return ""
+		return nil
 	}
-	for _, p := range s.known {
-		if p.Addr.Port() == addr.ip.Port() && (p.Addr.Addr().IsUnspecified() || p.Addr.Addr().Unmap() == addr.ip.Addr()) {
-			return p.To
+	for i := range s.known {
+		if p := &s.known[i]; p.Addr.Port() == addr.ip.Port() && (p.Addr.Addr().IsUnspecified() || p.Addr.Addr().Unmap() == addr.ip.Addr()) {
+			return p
 		}
 	}
-	return ""
+	return nil
 }
 
 // nofollows says where calls take the flag that a link at the path's end is
@@ -221,7 +266,7 @@ func (k *looker) mapped(addr uint64) string {
 		if addr < lo || addr >= hi {
 			continue
 		}
-		if i := strings.IndexByte(rest, '/'); i >= 0 {
+		if i := strings.IndexByte(rest, '/'); i >= 0 && !anonymous(rest[i:]) {
 			return strings.TrimSuffix(rest[i:], " (deleted)")
 		}
 		return ""

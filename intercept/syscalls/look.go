@@ -108,14 +108,13 @@ func (k *looker) resolve(dirfd int, path string, follow bool) string {
 		if path == "" {
 			return dir
 		}
-		path = dir + "/" + path
-		if root := k.readlink(k.proc("root", -1)); root != "/" {
-			path = strings.TrimPrefix(path, root)
-		}
+		path = k.inRoot(dir + "/" + path)
 	}
 	clean := cleanPath(path)
 	if special(clean) {
-		return clean // links in /proc mean the caller's own
+		if path = k.own(clean, follow); special(path) {
+			return path // the kernel's own files, and links of other processes
+		}
 	}
 	root, err := unix.Open(string(k.proc0("root")), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -123,6 +122,63 @@ func (k *looker) resolve(dirfd int, path string, follow bool) string {
 	}
 	defer unix.Close(root)
 	return k.resolveIn(root, path, follow, maxLinks)
+}
+
+// inRoot returns a path of our view as the caller's root has it.
+func (k *looker) inRoot(path string) string {
+	if root := k.readlink(k.proc("root", -1)); root != "/" {
+		path = strings.TrimPrefix(path, root)
+	}
+	return path
+}
+
+// own returns where a path leads that goes by the caller's own links in /proc,
+// such as /proc/self/fd/3; the path itself if it does not.
+func (k *looker) own(path string, follow bool) string {
+	link := ""
+	switch dir, rest, _ := strings.Cut(path[1:], "/"); {
+	case dir == "proc" && strings.HasPrefix(rest, "self/"), dir == "proc" && strings.HasPrefix(rest, "thread-self/"):
+		_, link, _ = strings.Cut(rest, "/")
+	case dir == "dev" && (rest == "stdin" || rest == "stdout" || rest == "stderr"):
+		link = "fd/" + map[string]string{"stdin": "0", "stdout": "1", "stderr": "2"}[rest]
+	case dir == "dev" && strings.HasPrefix(rest, "fd/"):
+		link = rest
+	default:
+		return path
+	}
+	name, tail, _ := strings.Cut(link, "/")
+	if name == "fd" {
+		var n string
+		n, tail, _ = strings.Cut(tail, "/")
+		name += "/" + n
+	}
+	if tail == "" && !follow {
+		return path
+	}
+	to := strings.TrimSuffix(k.readlink(k.proc(name, -1)), " (deleted)")
+	if !strings.HasPrefix(to, "/") || anonymous(to) {
+		return path
+	}
+	if tail != "" {
+		to += "/" + tail
+	}
+	return k.inRoot(to)
+}
+
+// real returns where an absolute path of the caller leads, its end included, and
+// whether all of it is there; of one that is not, as much as is there.
+func (k *looker) real(path string) (real string, whole bool) {
+	root, err := unix.Open(string(k.proc0("root")), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return path, false
+	}
+	defer unix.Close(root)
+	for there := path; there != ""; there = there[:strings.LastIndexByte(there, '/')] {
+		if real := k.walk(root, there, true); real != "" {
+			return strings.TrimSuffix(real, "/") + path[len(there):], there == path
+		}
+	}
+	return path, false
 }
 
 // maxLinks is how many links in a row are followed that lead to nothing yet.

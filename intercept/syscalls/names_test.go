@@ -93,6 +93,21 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestCheckTerms refuses what can match none of a call's arguments.
+func TestCheckTerms(t *testing.T) {
+	for call, want := range map[string][2]string{ // for path, for to
+		"write": {}, "fsync": {}, "connect": {}, "sendmsg": {}, "msync": {"", "about no socket"}, "open": {"", "about no socket"},
+		"getpid": {"about no file", "about no socket"}, "nanosleep": {"about no file", "about no socket"}, "socket": {"about no file", "about no socket"},
+	} {
+		for i, name := range []string{"path", "to"} {
+			term, _ := intercept.NewTerm(intercept.Syscalls, name, "", "/x")
+			if _, err := CheckFault(call, intercept.Fault{Do: intercept.Kill}, intercept.Match{term}); (err == nil) != (want[i] == "") || err != nil && !strings.Contains(err.Error(), want[i]) {
+				t.Errorf("%s %s: %v, want %q", call, name, err, want[i])
+			}
+		}
+	}
+}
+
 func TestCheckFault(t *testing.T) {
 	deny := func(e unix.Errno) intercept.Fault { return intercept.Fault{Do: intercept.Deny, Errno: int(e)} }
 	for _, c := range []struct {
@@ -115,7 +130,7 @@ func TestCheckFault(t *testing.T) {
 		{"open", intercept.Fault{Do: intercept.Lie}, "", "cannot be lied about"},
 		{"getpid", intercept.Fault{Do: intercept.Kill}, "", ""},
 	} {
-		warning, err := CheckFault(c.call, c.fault)
+		warning, err := CheckFault(c.call, c.fault, nil)
 		if (c.warning == "") != (warning == "") || !strings.Contains(warning, c.warning) {
 			t.Errorf("%s %v: warning %q, want %q", c.call, c.fault.Do, warning, c.warning)
 		}

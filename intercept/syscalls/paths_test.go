@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -44,7 +45,7 @@ func TestPaths(t *testing.T) {
 		{"long", `os.chdir("` + long + `"); os.open("wal/x", os.O_CREAT|os.O_WRONLY)`, []string{long + "/wal/x"}},
 		{"elsewhere", `open(d + "/wal.txt", "w")`, nil},
 		{"deep in it", `os.mkdir(d + "/data/wal/sub")`, []string{wal + "/sub"}},
-		{"through /proc", `f = os.open(d + "/data/wal", os.O_RDONLY|os.O_DIRECTORY)`, nil},
+		{"folder itself", `f = os.open(d + "/data/wal", os.O_RDONLY|os.O_DIRECTORY)`, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRecorder(rule(t, deny(unix.EDQUOT), intercept.Always, "call=open|unlink|rename|mkdir", "path=**/wal/**"))
@@ -63,6 +64,90 @@ func TestPaths(t *testing.T) {
 				t.Errorf("output %q", out)
 			}
 		})
+	}
+}
+
+// TestLinksOfOwn names files by the caller's own links in /proc and /dev.
+func TestLinksOfOwn(t *testing.T) {
+	dir := t.TempDir()
+	file := dir + "/wal/file"
+	for _, c := range []struct{ name, code, key string }{
+		{"descriptor", `os.truncate("/proc/self/fd/%d" % f, 0)`, file},
+		{"of the thread", `os.truncate("/proc/thread-self/fd/%d" % f, 0)`, file},
+		{"/dev/fd", `os.truncate("/dev/fd/%d" % f, 0)`, file},
+		{"/dev/stdin", `os.dup2(f, 0); os.truncate("/dev/stdin", 0)`, file},
+		{"folder", `os.mkdir("/proc/self/fd/%d/sub" % os.open(d + "/wal", os.O_RDONLY))`, dir + "/wal/sub"},
+		{"current folder", `os.chdir(d); os.mkdir("/proc/self/cwd/wal/sub")`, dir + "/wal/sub"},
+		{"root", `os.mkdir("/proc/self/root" + d + "/wal/sub")`, dir + "/wal/sub"},
+		{"deleted", `os.unlink(d + "/wal/file"); os.truncate("/proc/self/fd/%d" % f, 0)`, file},
+		{"no descriptor", `os.truncate("/proc/self/fd/999", 0)`, ""},
+		{"pipe", `os.truncate("/proc/self/fd/%d" % os.pipe()[0], 0)`, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			os.MkdirAll(dir+"/wal", 0o755)
+			r := newRecorder(rule(t, deny(unix.EDQUOT), intercept.Always, "call=truncate|mkdir", "path="+dir+"/wal/**"))
+			run(t, r, []string{"truncate", "mkdir"}, "/usr/bin/python3", "-c",
+				"import os, sys\nd = sys.argv[1]\nf = os.open(d + '/wal/file', os.O_CREAT|os.O_RDWR)\ntry:\n  "+c.code+"\nexcept OSError as e: print(e)", dir)
+			var keys []string
+			for _, ev := range r.events {
+				if len(ev.Rules) > 0 {
+					keys = append(keys, ev.Key)
+				}
+			}
+			if strings.Join(keys, " ") != c.key {
+				t.Errorf("acted on %q, want %q; events %+v", keys, c.key, r.events)
+			}
+		})
+	}
+}
+
+// TestSpelling matches paths that a rule spells by way of links.
+func TestSpelling(t *testing.T) {
+	dir := t.TempDir()
+	os.MkdirAll(dir+"/data/wal", 0o755)
+	os.Symlink("data", dir+"/link")
+	os.Symlink("data/wal/0001", dir+"/direct")
+	for _, c := range []struct {
+		name, path, code string
+		n                int
+	}{
+		{"by path and by descriptor", "/link/wal/**", `f = os.open(d + "/data/wal/0001", os.O_CREAT|os.O_RDWR); os.fsync(f); os.mkdir(d + "/link/wal/sub")`, 2},
+		{"part of a name", "/link/wa*", `f = os.open(d + "/data/wal/0001", os.O_CREAT|os.O_RDWR); os.fsync(f)`, 1},
+		{"the file is a link", "/direct", `f = os.open(d + "/direct", os.O_CREAT|os.O_RDWR); os.fsync(f)`, 1},
+		{"a link that comes later", "/late/**", `f = os.open(d + "/data/x", os.O_CREAT|os.O_RDWR); os.fsync(f); os.symlink("data", d + "/late"); os.fsync(f)`, 1},
+		{"a link that leads elsewhere later", "/turning/**", `f = os.open(d + "/data/x", os.O_CREAT|os.O_RDWR)
+os.symlink("data", d + "/turning"); os.fsync(f); os.symlink("elsewhere", d + "/t"); os.rename(d + "/t", d + "/turning"); os.fsync(f)`, 1},
+		{"another folder", "/link/wal/**", `f = os.open(d + "/data/wal.txt", os.O_CREAT|os.O_RDWR); os.fsync(f)`, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRecorder(rule(t, intercept.Fault{Delay: time.Microsecond}, intercept.Always, "call=fsync|mkdir", "path="+dir+c.path))
+			if out, code := run(t, r, []string{"fsync", "mkdir"}, "/usr/bin/python3", "-c", "import os, sys\nd = sys.argv[1]\n"+c.code, dir); code != 0 {
+				t.Fatal(out)
+			}
+			if got := r.fired(); len(got) != c.n {
+				t.Errorf("acted on %q, want %d", got, c.n)
+			}
+		})
+	}
+}
+
+// TestNoPath: calls that take a descriptor where others take a path, and memory
+// that looks like a file.
+func TestNoPath(t *testing.T) {
+	dir := t.TempDir()
+	r := newRecorder(
+		rule(t, deny(unix.EROFS), intercept.Always, "call=utime", "path="+dir+"/file"),
+		rule(t, deny(unix.ENOSPC), intercept.Always, "call=write", "fd=file"),
+	)
+	out, _ := run(t, r, []string{"utime", "write"}, "/usr/bin/python3", "-c", `
+import os, sys
+f = os.open(sys.argv[1] + "/file", os.O_CREAT|os.O_RDWR)
+def attempt(g):
+    try: g(); return "fine"
+    except OSError as e: return e.strerror
+print(attempt(lambda: os.utime(f)), attempt(lambda: os.write(os.memfd_create("m"), b"x")), attempt(lambda: os.write(f, b"x")), sep="\n", end="", file=sys.stderr)`, dir)
+	if want := "Read-only file system\nfine\nNo space left on device"; out != want {
+		t.Errorf("output %q, want %q; events %q", out, want, r.fired())
 	}
 }
 

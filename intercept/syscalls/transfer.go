@@ -177,16 +177,19 @@ func (s *supervisor) shorten(v *verdict, limit int) {
 	}
 	n, err := k.move(fd, t, limit)
 	var errno unix.Errno
-	if err != nil {
+	switch {
+	case err != nil: // as it would have failed anyway
 		errno, _ = err.(unix.Errno)
 		v.ev.Err = ErrnoName(int(errno))
 		if errno == unix.EPIPE && t.flags&unix.MSG_NOSIGNAL == 0 {
 			unix.Tgkill(k.status("Tgid:"), int(v.n.tid), unix.SIGPIPE)
 		}
-		s.conclude(v, response{err: -int32(errno)}, intercept.Shortened)
-		return
+		s.conclude(v, response{err: -int32(errno)}, intercept.Untouched)
+	case n < limit && t.flags&unix.MSG_WAITALL == 0: // there was no more to be had
+		s.conclude(v, response{val: int64(n)}, intercept.Untouched)
+	default:
+		s.conclude(v, response{val: int64(n)}, intercept.Shortened)
 	}
-	s.conclude(v, response{val: int64(n)}, intercept.Shortened)
 }
 
 // awaitReady waits, while the caller does, until the descriptor can be used

@@ -73,7 +73,7 @@ func (fl *faultList) toCalls(l *loader, known []param) func(string, starlark.Val
 			fl.calls = append(fl.calls, starlark.Tuple{starlark.String(name), v})
 			return nil
 		}
-		if l.CheckSyscall != nil && l.CheckSyscall(name) == nil || serviceOf(fl.target) != nil && serviceOf(fl.target).ops[name] != nil {
+		if l.checkSyscall(name) == nil || serviceOf(fl.target) != nil && serviceOf(fl.target).ops[name] != nil {
 			return fmt.Errorf("`%s`: %w", name, wants(`a fault of system calls such as deny("EIO"), or a list of them`, v))
 		}
 		var names []string

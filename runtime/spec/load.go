@@ -30,7 +30,7 @@ type Options struct {
 	// CheckCall returns an error if a fault cannot be done to a call or family,
 	// or a warning if the call never does on its own what the fault does to it.
 	// nil: every fault is fine.
-	CheckCall func(name string, f intercept.Fault) (warning string, err error)
+	CheckCall func(name string, f intercept.Fault, match intercept.Match) (warning string, err error)
 	// Recipes holds what @faultbox/recipes/ stands for. nil: nothing.
 	Recipes fs.FS
 	// Project finds the project that compose(…) names. nil: none can be.

@@ -226,6 +226,13 @@ func TestSyscallFaults(t *testing.T) {
 		`syscall disk call="open", files="own" deny errno=13 bytes=0 delay=0s`,
 		`syscall disk call="write|fsync", path="/wal/**", nth=3 kill errno=0 bytes=0 delay=0s`,
 		`syscall disk call="sendto" short errno=0 bytes=10 delay=0s`,
+		`syscall disk call="sendto", to="db.main" pass errno=0 bytes=0 delay=1s`,
+		`syscall disk call="sendto", to="db.main" pass errno=0 bytes=0 delay=1s`,
+		`syscall disk call="sendto", to="10.0.0.?:*" pass errno=0 bytes=0 delay=1s`,
+		`syscall disk call="sendto", to="[::1]:5432" pass errno=0 bytes=0 delay=1s`,
+		`syscall disk call="sendto", to="/run/db.sock" pass errno=0 bytes=0 delay=1s`,
+		`syscall disk call="sendto", to="*:5432" pass errno=0 bytes=0 delay=1s`,
+		`syscall disk call="sendto", to="d*" pass errno=0 bytes=0 delay=1s`,
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("\n got %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
@@ -241,7 +248,7 @@ func TestSyscallFaults(t *testing.T) {
 const diskFaults = shop + `disk = service("disk", "./disk", interface("main", "redis", 1), ops = {"wal": op(syscalls = ["write", "fsync"], path = "/wal/**")})
 a = fault_assumption("a", target = disk.main,
     write = deny("EIO"), fsync = [delay("5ms"), lie(path = "/x/*")], connect = deny("ECONNREFUSED", to = db),
-    read = deny("econnreset"), open = deny("EACCES"), wal = crash(nth = 3), sendto = short(10),
+    read = deny("econnreset"), open = deny("EACCES"), wal = crash(nth = 3), sendto = [short(10)] + [delay("1s", to = t) for t in (db.main, "db.main", "10.0.0.?:*", "[::1]:5432", "/run/db.sock", "*:5432", "d*")],
     drop(command = "SET"))
 b = fault_assumption("b", target = disk, write = allow(), drop())
 fault_scenario("t", scenario = probe, faults = a)

@@ -48,8 +48,16 @@ func ParseFault(text string, o Options) (r intercept.Rule, warning string, err e
 			return fail("%s: %s", kv, err)
 		}
 	}
+	if why := neverFires(f.trigger); why != "" {
+		return fail("%s", why)
+	}
 	s := &serviceValue{svc: &runtime.Service{Name: Solitary}}
 	rule, err := f.callRule(l, "", s, name, "")
+	for _, check := range l.checks {
+		if p := check(); p != nil && err == nil {
+			err = p
+		}
+	}
 	if err != nil {
 		if p, ok := err.(*Problem); ok {
 			err = fmt.Errorf("%s", p.Text)
@@ -74,7 +82,7 @@ func (f *faultValue) oneLineAction(action string) error {
 	case kind == "short" && has:
 		f.kind = kind
 		n, err := strconv.Atoi(arg)
-		if err != nil {
+		if err != nil || n < 0 {
 			return fmt.Errorf("short: want a number of bytes, got %q", arg)
 		}
 		f.fault.Bytes = n

@@ -338,7 +338,12 @@ func (l *loader) op(c *call) (starlark.Value, error) {
 			o.calls = append(o.calls, name)
 			return l.checkSyscall(name)
 		})),
-		optional("path", toWord(&o.path)),
+		optional("path", func(v starlark.Value) error {
+			if err := toWord(&o.path)(v); err != nil {
+				return err
+			}
+			return checkPath(o.path)
+		}),
 	}, nil, nil)
 	if err == nil && len(o.calls) == 0 {
 		err = c.errorf("`syscalls` names no system call")

@@ -72,11 +72,7 @@ func (f *faultValue) callRule(l *loader, name string, s *serviceValue, calls, pa
 	case f.target != nil:
 		return nil, f.site.problem(f.site.keyword("target"), "%s: a fault of system calls has the target of what uses it", f.kind)
 	}
-	match, err := f.terms(p)
-	if err != nil {
-		return nil, err
-	}
-	match, err = f.checkFD(match)
+	match, err := f.callTerms(l)
 	if err != nil {
 		return nil, err
 	}
@@ -97,23 +93,24 @@ func (f *faultValue) callRule(l *loader, name string, s *serviceValue, calls, pa
 	}
 	fault := f.fault
 	fault.Do = map[string]intercept.Do{"deny": intercept.Deny, "short": intercept.Short, "lie": intercept.Lie, "crash": intercept.Kill}[f.kind]
-	if err := f.checkCall(l, calls, fault); err != nil {
+	all = append(all, match...)
+	if err := f.checkCall(l, calls, fault, all); err != nil {
 		return nil, err
 	}
 	return &intercept.Rule{
 		Name: f.ruleName(name), Pos: f.site.String(), Origin: fmt.Sprintf("%s of %s on %s", f.origin, calls, s), To: s.svc.Name, Proto: p.Name,
-		Match: append(all, match...), Trigger: f.trigger, Fault: fault,
+		Match: all, Trigger: f.trigger, Fault: fault,
 	}, nil
 }
 
 // checkCall refuses what cannot be done to the calls, and warns of what they
 // never do by themselves.
-func (f *faultValue) checkCall(l *loader, calls string, fault intercept.Fault) error {
+func (f *faultValue) checkCall(l *loader, calls string, fault intercept.Fault, match intercept.Match) error {
 	if l.CheckCall == nil {
 		return nil
 	}
 	for name := range strings.SplitSeq(calls, "|") {
-		warning, err := l.CheckCall(name, fault)
+		warning, err := l.CheckCall(name, fault, match)
 		if err != nil {
 			return f.site.errorf("%s: %s", f.kind, err)
 		}
@@ -122,17 +119,6 @@ func (f *faultValue) checkCall(l *loader, calls string, fault intercept.Fault) e
 		}
 	}
 	return nil
-}
-
-// checkFD checks what fd= says; "any" is no condition.
-func (f *faultValue) checkFD(match intercept.Match) (intercept.Match, error) {
-	kinds := []string{"file", "socket", "other", "any"}
-	for _, t := range match {
-		if t.Name == "fd" && !slices.Contains(kinds, t.Pattern) {
-			return nil, f.site.problem(f.site.keyword("fd"), "%s: `fd`: want one of %s, got %q", f.kind, enumerate(kinds, "and"), t.Pattern)
-		}
-	}
-	return slices.DeleteFunc(match, func(t intercept.Term) bool { return t.Name == "fd" && t.Pattern == "any" }), nil
 }
 
 func (f *faultValue) matches(name string) bool {
@@ -197,7 +183,7 @@ func allOf(calls string, families []string) bool {
 
 var (
 	// onBoth are the families of calls that work on files and sockets alike.
-	onBoth = []string{"read", "write", "close", "fcntl", "ioctl", "dup", "poll", "select", "epoll"}
+	onBoth = []string{"read", "write", "close", "fcntl", "ioctl", "dup"}
 	// onFiles are those that work on files, also if not on files alone.
 	onFiles = append([]string{
 		"access", "chmod", "chown", "fallocate", "fsync", "getdents", "getxattr", "link", "lseek", "mkdir", "mknod", "open",

@@ -62,12 +62,8 @@ func toTarget(dst *starlark.Value) func(starlark.Value) error {
 
 // checkTrigger refuses triggers that can never fire and sources that nobody declares.
 func (l *loader) checkTrigger(c *call, f *faultValue) error {
-	t := f.trigger
-	switch {
-	case t.Nth > 0 && t.Nth <= t.After:
-		return c.errorf("nth=%d never comes: after=%d leaves the first %d alone", t.Nth, t.After, t.After)
-	case t.Nth > 0 && t.Every > 1 && (t.Nth-t.After)%t.Every != 0:
-		return c.errorf("nth=%d never comes: every=%d strikes on others", t.Nth, t.Every)
+	if why := neverFires(f.trigger); why != "" {
+		return c.errorf("%s", why)
 	}
 	if f.source == "" || f.source == testSource {
 		return nil
@@ -91,6 +87,17 @@ func (l *loader) whenLoaded(check func() *Problem) error {
 		return p
 	}
 	return nil
+}
+
+// neverFires says why a trigger is one that no event can meet; "" if one can.
+func neverFires(t intercept.Trigger) string {
+	switch {
+	case t.Nth > 0 && t.Nth <= t.After:
+		return fmt.Sprintf("nth=%d never comes: after=%d leaves the first %d alone", t.Nth, t.After, t.After)
+	case t.Nth > 0 && t.Every > 1 && (t.Nth-t.After)%t.Every != 0:
+		return fmt.Sprintf("nth=%d never comes: every=%d strikes on others", t.Nth, t.Every)
+	}
+	return ""
 }
 
 func (l *loader) serviceNames() []string {
