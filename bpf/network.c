@@ -9,8 +9,9 @@
  *   arrive (cgroup_skb/ingress) packets that a service gets
  *
  * A local service is a cgroup, a container its addresses. Local services share
- * their addresses: that a packet goes to or comes from one is told by the port at
- * the far end, on an address of this host.
+ * their addresses: whom a packet goes to is told by the socket that it will reach.
+ * One of a redirected connection will reach the proxy: whom it is meant for, or
+ * comes from, is told by the port at the far end, on an address of this host.
  */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
@@ -67,6 +68,7 @@ struct __sk_buff {
 /* Packets that leave (side 0) or arrive (side 1). */
 struct flow {
 	__u64 cgroup; /* of the near end; 0: any */
+	__u64 other;  /* cgroup of the far end; 0: any */
 	__be32 near;  /* address, IPv6 folded; 0: any */
 	__be32 far;   /* 0: any of this host */
 	__be16 port;  /* at the far end; 0: any */
@@ -180,10 +182,12 @@ static __always_inline int vanishes(__u64 mask, __u32 len)
 }
 
 struct ends {
-	__be32 near, far; /* addresses, IPv6 folded */
-	__be16 port;      /* at the far end */
-	__u8 proto;       /* above IP; 0: none of ours */
-	__u8 local;       /* the far end is on an address of this host */
+	struct bpf_sock_tuple tuple; /* as whoever the packet reaches sees it */
+	__be32 near, far;            /* addresses, IPv6 folded */
+	__be16 port;                 /* at the far end */
+	__u8 proto;                  /* above IP; 0: none of ours */
+	__u8 local;                  /* the far end is on an address of this host */
+	__u8 wide;                   /* IPv6 */
 };
 
 /* An IPv6 address in the room of an IPv4 one: a world has few of both. */
@@ -195,6 +199,7 @@ static __always_inline __be32 fold(const __be32 *ip)
 static __always_inline void look(struct __sk_buff *skb, int side, struct ends *e)
 {
 	__u8 head[40] __attribute__((aligned(8)));
+	__be16 ports[2];
 	__u8 first;
 	__u32 at;
 
@@ -207,6 +212,8 @@ static __always_inline void look(struct __sk_buff *skb, int side, struct ends *e
 		e->near = *(__be32 *)(head + (side ? 16 : 12));
 		e->far = *(__be32 *)(head + (side ? 12 : 16));
 		e->local = e->far == e->near || (e->far & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
+		e->tuple.ipv4.saddr = *(__be32 *)(head + 12);
+		e->tuple.ipv4.daddr = *(__be32 *)(head + 16);
 		at = (first & 15) * 4;
 	} else {
 		__u64 *src = (__u64 *)(head + 8), *dst = (__u64 *)(head + 24);
@@ -217,10 +224,41 @@ static __always_inline void look(struct __sk_buff *skb, int side, struct ends *e
 		e->near = fold((__be32 *)(head + (side ? 24 : 8)));
 		e->far = fold((__be32 *)(head + (side ? 8 : 24)));
 		e->local = src[0] == dst[0] && src[1] == dst[1];
+		e->wide = 1;
+		__builtin_memcpy(e->tuple.ipv6.saddr, src, 16);
+		__builtin_memcpy(e->tuple.ipv6.daddr, dst, 16);
 		at = 40;
 	}
-	if ((e->proto != IPPROTO_TCP && e->proto != IPPROTO_UDP) || bpf_skb_load_bytes(skb, at + (side ? 0 : 2), &e->port, 2))
+	if ((e->proto != IPPROTO_TCP && e->proto != IPPROTO_UDP) || bpf_skb_load_bytes(skb, at, ports, sizeof(ports))) {
 		e->proto = 0;
+		return;
+	}
+	e->port = ports[!side];
+	if (e->wide) {
+		e->tuple.ipv6.sport = ports[0];
+		e->tuple.ipv6.dport = ports[1];
+	} else {
+		e->tuple.ipv4.sport = ports[0];
+		e->tuple.ipv4.dport = ports[1];
+	}
+}
+
+/* The cgroup of the socket that a packet to this host will reach; 0: none. */
+static __always_inline __u64 receiver(struct __sk_buff *skb, struct ends *e)
+{
+	__u32 size = e->wide ? sizeof(e->tuple.ipv6) : sizeof(e->tuple.ipv4);
+	struct bpf_sock *sk;
+	__u64 cgroup;
+
+	if (e->proto == IPPROTO_TCP)
+		sk = bpf_sk_lookup_tcp(skb, &e->tuple, size, BPF_F_CURRENT_NETNS, 0);
+	else
+		sk = bpf_sk_lookup_udp(skb, &e->tuple, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return 0;
+	cgroup = bpf_sk_cgroup_id(sk);
+	bpf_sk_release(sk);
+	return cgroup;
 }
 
 /* A redirected connection is one to where it meant to go. */
@@ -246,12 +284,26 @@ static __always_inline void look_behind(const struct meant *meant, struct ends *
 	}
 }
 
+static __always_inline __u64 lookup(const struct flow *flow)
+{
+	__u64 *mask = bpf_map_lookup_elem(&flows, flow);
+
+	return mask ? *mask : 0;
+}
+
 static __always_inline __u64 impaired(__u64 cgroup, __be32 near, __be32 far, __be16 port, int side)
 {
 	struct flow flow = { .cgroup = cgroup, .near = near, .far = far, .port = port, .side = side };
-	__u64 *mask = bpf_map_lookup_elem(&flows, &flow);
 
-	return mask ? *mask : 0;
+	return lookup(&flow);
+}
+
+/* The impairments of packets from one cgroup to another. */
+static __always_inline __u64 between(__u64 cgroup, __u64 other)
+{
+	struct flow flow = { .cgroup = cgroup, .other = other };
+
+	return other ? lookup(&flow) : 0;
 }
 
 /* What becomes of a packet: see bpf_prog_run_array_cg in the kernel. */
@@ -275,6 +327,8 @@ static __always_inline int judge(struct __sk_buff *skb, int side)
 		look_behind(meant, &e);
 	if (e.local) {
 		mask = impaired(cgroup, 0, 0, e.port, side);
+		if (!side)
+			mask |= between(cgroup, receiver(skb, &e));
 	} else {
 		mask = impaired(cgroup, 0, e.far, 0, side);
 		/* Between containers UDP is taken on arrival, so that sendto(2) does not fail. */

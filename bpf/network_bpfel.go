@@ -16,6 +16,7 @@ import (
 type NetworkFlow struct {
 	_      structs.HostLayout
 	Cgroup uint64
+	Other  uint64
 	Near   uint32
 	Far    uint32
 	Port   uint16

@@ -56,12 +56,14 @@ func (i *impairment) enter() error {
 	return nil
 }
 
-// flows are the packets from one service to another. Local services tell each
-// other by their ports: what one sends to the other's, and what the other gets
-// from the one's.
+// flows are the packets from one service to another. Local services are told by
+// the sockets at both ends, and, where the connection leads to the proxy, by
+// their ports: what one sends to the other's, and what the other gets from the
+// one's.
 func flows(from, to party) (out []bpf.NetworkFlow) {
 	switch {
 	case from.cgroup != 0 && to.cgroup != 0:
+		out = append(out, bpf.NetworkFlow{Cgroup: from.cgroup, Other: to.cgroup, Side: leaves})
 		for _, port := range to.ports {
 			out = append(out, bpf.NetworkFlow{Cgroup: from.cgroup, Port: swap(port), Side: leaves})
 		}
