@@ -47,6 +47,9 @@ type Exec struct {
 	// Files are the descriptors from 3 on. The driver closes its copies once
 	// the program is started.
 	Files []*os.File
+	// Outputs are the paths of files that its standard output and error go to, if
+	// faultbox reads them there: to the program they are no files of its own.
+	Outputs []string
 	// Started, if any, is called once after the start. It waits until the
 	// program itself executes; its error wraps the errno of execve(2) otherwise.
 	Started func() error

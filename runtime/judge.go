@@ -251,7 +251,9 @@ func why(a *intercept.ActiveRule, f FaultRecord, seen sights) string {
 		return fmt.Sprintf("matched nothing: no traffic like (%s). Seen there instead: %s", a.Rule.String(), strings.Join(near, "; "))
 	}
 	for i := range events {
-		if ev := &events[i]; ev.Kind == intercept.Note && ev.To == a.To {
+		if ev := &events[i]; ev.Kind == intercept.Note && ev.To == a.To && a.Proto == intercept.Syscalls.Name {
+			return fmt.Sprintf("matched nothing: %s made no call of %s while the fault was armed; it may be why that %s", a.To, strings.Join(a.Calls(), ", "), ev.Note)
+		} else if ev.Kind == intercept.Note && ev.To == a.To {
 			return fmt.Sprintf("matched nothing: traffic to %s could not be read: %s", a.To, ev.Note)
 		}
 	}
@@ -296,7 +298,7 @@ func (s sights) nearest(a *intercept.ActiveRule) []string {
 			what = strings.TrimSpace(ev.Op + " " + ev.Key)
 		}
 		if what = clip(what, maxSight); ev.Kind == intercept.Syscall {
-			what = ev.Op + " " + clipFront(ev.Key, maxSight) // the end of a path tells most
+			what = strings.TrimSpace(ev.Op + " " + clipFront(ev.Key, maxSight)) // the end of a path tells most
 		}
 		what = fmt.Sprintf("%s (%s)", what, ev.Edge())
 		if seen[what] == nil {

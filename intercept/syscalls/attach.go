@@ -74,7 +74,7 @@ func (i *Interceptor) Attach(_ context.Context, t intercept.Target, h intercept.
 		far.Close()
 		return nil, fmt.Errorf("send the filter to the shim: %w", err)
 	}
-	a := &attachment{interceptor: i, target: t, handler: scout(h), connections: t.Exec.Connections, sock: near}
+	a := &attachment{interceptor: i, target: t, handler: scout(h), connections: t.Exec.Connections, outputs: t.Exec.Outputs, sock: near}
 	e := t.Exec
 	e.Argv = append([]string{shimName, strconv.Itoa(3 + len(e.Files)), e.Path}, e.Argv...)
 	e.Path, e.Files, e.Started = self, append(e.Files, far), a.started
@@ -99,6 +99,7 @@ type attachment struct {
 	target      intercept.Target
 	handler     intercept.Scout
 	connections intercept.Connections
+	outputs     []string
 	sock        *os.File
 	executes    atomic.Bool
 	supervisor  atomic.Pointer[supervisor]
@@ -208,7 +209,7 @@ func (a *attachment) supervise(l listener, flags uint32) (*supervisor, error) {
 		fragile: flags&installedFragile != 0, bound: flags&installedBound != 0,
 		begun: a.begun, done: make(chan struct{}),
 		pending: make(map[*verdict]struct{}), peers: make(map[string]netAddr), broken: make(map[uint32]*verdict),
-		unlinked: make(map[string]time.Time),
+		outputs: a.outputs, unlinked: make(map[string]time.Time),
 	}
 	s.idle.L = &s.mu
 	go s.run()

@@ -20,7 +20,7 @@ func (s *supervisor) explain(n *notification, name string) {
 		}
 	case s.bound:
 		path := s.executed(n, name)
-		info, err := os.Stat(path)
+		info, err := os.Stat(string(s.look.proc0("root")) + path)
 		if err == nil && info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) != 0 {
 			note = fmt.Sprintf("%s is setuid and runs without its privileges: faultbox watches this service's system calls without being root, which needs no-new-privileges (prctl(2)); run faultbox as root and the service without user=, or start what it does another way", path)
 		}

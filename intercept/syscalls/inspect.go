@@ -4,6 +4,7 @@ package syscalls
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,7 +64,7 @@ func (s *supervisor) attr(name, value string) {
 func (s *supervisor) file(path string) {
 	if s.ev.Key == "" {
 		files := "own"
-		if special(path) || library(path) {
+		if special(path) || library(path) || slices.Contains(s.outputs, path) {
 			files = "system"
 		}
 		s.attr("fd", "file")
@@ -109,7 +110,7 @@ func (s *supervisor) descriptor(n *notification, name string, fd int, needs inte
 	}
 	link := s.look.descriptor(fd)
 	switch {
-	case strings.HasPrefix(link, "/") && !anonymous(link):
+	case strings.HasPrefix(link, "/") && !anonymous(link) && !slices.Contains(s.outputs, link):
 		s.file(link)
 		return
 	case !strings.HasPrefix(link, "socket:"):

@@ -162,9 +162,13 @@ func TestSetuid(t *testing.T) {
 	}
 	os.Chmod(program, 0o4755|os.ModeSetuid)
 	os.Chmod(program, os.ModeSetuid|0o755)
-	for _, bound := range []bool{false, true} {
+	for n := range 4 {
+		bound := n%2 > 0
 		r := newRecorder()
 		e := &intercept.Exec{Path: "/bin/sh", Argv: []string{"sh", "-c", program + " -u"}}
+		if n > 1 { // it is itself the service
+			e = &intercept.Exec{Path: program, Argv: []string{program, "-u"}}
+		}
 		i := New()
 		defer i.Close()
 		att, err := i.Attach(t.Context(), intercept.Target{Name: "svc", Calls: []string{"fsync"}, Exec: e}, r)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -148,6 +149,40 @@ def attempt(g):
 print(attempt(lambda: os.utime(f)), attempt(lambda: os.write(os.memfd_create("m"), b"x")), attempt(lambda: os.write(f, b"x")), sep="\n", end="", file=sys.stderr)`, dir)
 	if want := "Read-only file system\nfine\nNo space left on device"; out != want {
 		t.Errorf("output %q, want %q; events %q", out, want, r.fired())
+	}
+}
+
+// TestOutputs: what faultbox keeps a service's output in is no file of the service.
+func TestOutputs(t *testing.T) {
+	dir := t.TempDir()
+	r := newRecorder(rule(t, deny(unix.ENOSPC), intercept.Always, "call=write", "fd=file"), rule(t, deny(unix.EROFS), intercept.Always, "call=write", "path="+dir+"/**"))
+	e := &intercept.Exec{Path: "/bin/sh", Argv: []string{"sh", "-c", "echo said; echo x >" + dir + "/own"}, Outputs: []string{dir + "/log"}}
+	i := New()
+	defer i.Close()
+	att, err := i.Attach(t.Context(), intercept.Target{Name: "svc", Calls: []string{"write"}, Exec: e}, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(dir + "/log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := &exec.Cmd{Path: e.Path, Args: e.Argv, ExtraFiles: e.Files, Stdout: log, Stderr: log}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	e.Files[0].Close()
+	if err := e.Started(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	att.Close()
+	if said, _ := os.ReadFile(dir + "/log"); !strings.HasPrefix(string(said), "said\n") || strings.Count(string(said), "\n") != 2 {
+		t.Errorf("it said %q, which is not as it would without faultbox", said)
+	}
+	if got := r.fired(); len(got) != 1 || !strings.Contains(got[0], dir+"/own denied") {
+		t.Errorf("events %q, want one on its own file", got)
 	}
 }
 

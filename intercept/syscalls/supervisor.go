@@ -24,6 +24,7 @@ type supervisor struct {
 	handler intercept.Scout
 	known   []intercept.Peer
 	cgroup  string
+	outputs []string // files that stand for pipes to whoever reads what the service says
 	l       listener
 
 	connections intercept.Connections // nil: every connection goes where it means to
@@ -98,6 +99,9 @@ func (s *supervisor) handle(n *notification) {
 	if s.begun != nil && !s.hasBegun() {
 		if s.first.CompareAndSwap(0, int64(n.tid)) {
 			s.findReaper()
+		}
+		if name == "execve" { // the shim becomes the program
+			s.explain(n, name)
 		}
 		s.l.pass(n.id)
 		return

@@ -55,7 +55,7 @@ func (d *driver) Start(ctx context.Context, w runtime.World, s *runtime.Service,
 		return nil, err
 	}
 	defer logs.closeOutputs()
-	exec := &intercept.Exec{Path: cmd.path, Argv: cmd.argv}
+	exec := &intercept.Exec{Path: cmd.path, Argv: cmd.argv, Outputs: logs.outputs()}
 	defer closeAll(exec)
 	if err := gate(intercept.Target{Name: s.Name, Cgroup: cgroup, NetNS: w.NetNS(), Exec: exec}); err != nil {
 		return nil, err

@@ -86,6 +86,16 @@ func openLog(path string, cred *syscall.Credential) (*os.File, error) {
 	return f, nil
 }
 
+// outputs returns the paths of the service's ends, as the kernel has them.
+func (l *logs) outputs() (paths []string) {
+	for _, f := range []*os.File{l.stdout, l.stderr} {
+		if path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd())); err == nil && !slices.Contains(paths, path) {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
 // closeOutputs closes the service's ends.
 func (l *logs) closeOutputs() {
 	for _, f := range []*os.File{l.stdout, l.stderr} {
