@@ -69,7 +69,7 @@ func (t *T) settle(ctx context.Context) {
 func (t *T) faults() (out []FaultRecord) {
 	t.log.mu.Lock() // the counters of the rules and the events agree: see done
 	defer t.log.mu.Unlock()
-	near := sights{t.log.timeline(), t.log.seen}
+	near := sights{t.log.timeline(), t.log.seen, t.log.folded}
 	for _, group := range groups(t.rules.Tally()) {
 		out = append(out, faultRecord(group, near))
 	}
@@ -118,17 +118,29 @@ func faultRecord(group []*intercept.ActiveRule, seen sights) FaultRecord {
 	for i := range events {
 		ev := &events[i]
 		a := actedBy(ev, group)
-		if a == nil || ev.InVain(a) {
-			if a != nil && ev.Outcome == intercept.Pending { // of those that have ended the counters know
+		if a == nil {
+			continue
+		}
+		key, ok := touchOf(ev, a)
+		if !ok {
+			if ev.Outcome == intercept.Pending { // of those that have ended the counters know
 				f.Acted, f.Pending = f.Acted-1, f.Pending+1
 			}
 			continue
 		}
-		key := Touch{Op: ev.Op, Edge: ev.Edge(), Outcome: outcome(ev, a)}
 		if counts[key] == 0 {
 			order = append(order, key)
 		}
 		counts[key]++
+	}
+	for f, n := range seen.folded {
+		if !slices.Contains(group, f.rule) {
+			continue
+		}
+		if counts[f.touch] == 0 {
+			order = append(order, f.touch)
+		}
+		counts[f.touch] += n
 	}
 	if first.Proto == intercept.Network.Name && f.Acted > 0 {
 		f.Touched = append(f.Touched, Touch{Op: "packets", Edge: intercept.Edge{From: first.From, To: cmp.Or(first.To, "others")}, Outcome: impaired(first), Count: int(f.Acted)})
@@ -142,6 +154,15 @@ func faultRecord(group []*intercept.ActiveRule, seen sights) FaultRecord {
 		f.Why = why(first, f, seen)
 	}
 	return f
+}
+
+// touchOf says what a rule did to an event; false: nothing, as there was nothing to
+// act on.
+func touchOf(ev *intercept.Event, a *intercept.ActiveRule) (Touch, bool) {
+	if ev.InVain(a) {
+		return Touch{}, false
+	}
+	return Touch{Op: ev.Op, Edge: ev.Edge(), Outcome: outcome(ev, a)}, true
 }
 
 // impaired says in words what a network rule did to packets.
@@ -281,6 +302,7 @@ func times(n uint64) string {
 type sights struct {
 	events   []intercept.Event
 	glimpsed map[sight]int
+	folded   map[fold]int // what rules did to events that are forgotten
 }
 
 // nearest lists what happened where the rule looked: what satisfies most of

@@ -11,8 +11,9 @@ import (
 	"faultbox/intercept"
 )
 
-// maxEvents bounds a test's timeline: beyond it, exchanges that no rule acted
-// on are counted and forgotten, so that a load test does not fill memory.
+// maxEvents bounds a test's timeline: beyond it, exchanges and system calls are
+// forgotten and what rules did to them is only counted, so that a load test, or a
+// program that runs for days, does not fill memory.
 const maxEvents = 200_000
 
 // Log is the timeline of one test. It is safe for concurrent use.
@@ -26,6 +27,7 @@ type Log struct {
 	events []intercept.Event          // in the order in which they ended
 	struck map[uint64]intercept.Event // faulted and not ended yet, by Seq
 	seen   map[sight]int              // system calls that are not in the timeline
+	folded map[fold]int               // what rules did to events that were forgotten
 	grown  chan struct{}              // closed when events grow; nil while nobody waits
 }
 
@@ -82,14 +84,33 @@ func (l *Log) begin(ev *intercept.Event) bool {
 // add is Add for an event that has its number. The mutex is held.
 func (l *Log) add(ev intercept.Event) {
 	delete(l.struck, ev.Seq)
-	if len(l.events) >= maxEvents && len(ev.Rules) == 0 && ev.Kind == intercept.Wire {
+	if len(l.events) >= maxEvents && (ev.Kind == intercept.Wire || ev.Kind == intercept.Syscall) {
 		l.lost++
+		l.fold(&ev)
 		return
 	}
 	l.events = append(l.events, ev)
 	if l.grown != nil {
 		close(l.grown)
 		l.grown = nil
+	}
+}
+
+// fold is what a rule did to events.
+type fold struct {
+	rule  *intercept.ActiveRule
+	touch Touch // Count is 0
+}
+
+// fold counts what rules did to an event that is forgotten. l.mu is held.
+func (l *Log) fold(ev *intercept.Event) {
+	for _, a := range ev.Decision.Rules {
+		if touch, ok := touchOf(ev, a); ok {
+			if l.folded == nil {
+				l.folded = make(map[fold]int)
+			}
+			l.folded[fold{a, touch}]++
+		}
 	}
 }
 
