@@ -48,8 +48,13 @@ func NewTerm(p *protocols.Protocol, name, sub, pattern string) (Term, error) {
 	return t, nil
 }
 
-// Matches reports whether the item satisfies every term.
+// Matches reports whether the item, or the other that its event is about,
+// satisfies every term.
 func (m Match) Matches(it *protocols.Item) bool {
+	return m.fits(it) || it.Other != nil && m.fits(it.Other)
+}
+
+func (m Match) fits(it *protocols.Item) bool {
 	for i := range m {
 		if !m[i].matches(it) {
 			return false

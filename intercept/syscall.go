@@ -32,7 +32,6 @@ var Syscalls = &protocols.Protocol{
 }
 
 // families maps the name that a spec uses to the calls that do the same work.
-// A call that works on two files (sendfile, splice) is about the one it writes.
 var families = map[string][]string{
 	"accept":     {"accept", "accept4"},
 	"access":     {"access", "faccessat", "faccessat2"},
@@ -56,7 +55,7 @@ var families = map[string][]string{
 	"open":       {"open", "openat", "openat2", "creat", "open_by_handle_at"},
 	"pipe":       {"pipe", "pipe2"},
 	"poll":       {"poll", "ppoll"},
-	"read":       {"read", "readv", "pread64", "preadv", "preadv2"},
+	"read":       {"read", "readv", "pread64", "preadv", "preadv2", "sendfile", "copy_file_range", "splice"},
 	"readlink":   {"readlink", "readlinkat"},
 	"recv":       {"recv", "recvfrom", "recvmsg", "recvmmsg"},
 	"recvfrom":   {"recv", "recvfrom", "recvmsg", "recvmmsg"},
@@ -94,10 +93,21 @@ func SyscallNames(name string) []string {
 	return []string{strings.ToLower(name)}
 }
 
+// ReadSide is the end of the Op of an item that is about the file which a call
+// reads, for calls that write another (CopyCalls): rules on read look at that.
+const ReadSide = " (read)"
+
+// CopyCalls are the calls that read one file and write another. Their items are
+// about the one that is written; Other is about the one that is read.
+var CopyCalls = []string{"sendfile", "copy_file_range", "splice"}
+
 // inFamily reports whether call belongs to one of the names in pattern.
 func inFamily(pattern, call string) bool {
+	call, reads := strings.CutSuffix(strings.ToLower(call), ReadSide)
+	copies := slices.Contains(CopyCalls, call)
 	for name := range strings.SplitSeq(pattern, "|") {
-		if slices.Contains(SyscallNames(strings.TrimSpace(name)), strings.ToLower(call)) {
+		name = strings.TrimSpace(name)
+		if slices.Contains(SyscallNames(name), call) && (!copies || reads == strings.EqualFold(name, "read")) {
 			return true
 		}
 	}
@@ -218,6 +228,10 @@ var LieCalls = []string{"fsync", "sync", "write", "truncate", "fallocate", "open
 
 // callFits reports whether the terms about the call's name hold.
 func (m Match) callFits(call string) bool {
+	return m.sideFits(call) || slices.Contains(CopyCalls, call) && m.sideFits(call+ReadSide)
+}
+
+func (m Match) sideFits(call string) bool {
 	for i := range m {
 		if m[i].field.Of == "op" && !m[i].value(call) {
 			return false

@@ -150,6 +150,9 @@ type Item struct {
 	// Attrs are further fields by which rules can match: HTTP headers
 	// ("header:content-type"), "database", "group", "exchange" …
 	Attrs []Attr
+	// Other is what else one event is about that has two ends to be matched by, such
+	// as the file that a copying system call reads; nil for most.
+	Other *Item
 }
 
 // Attr is a named field of an Item, or a header of a Reply.

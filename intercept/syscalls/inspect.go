@@ -53,7 +53,36 @@ func (s *supervisor) inspect(n *notification, name string, needs intercept.Needs
 	if s.ev.Key == "" {
 		s.attr("files", "own")
 	}
+	if slices.Contains(intercept.CopyCalls, name) {
+		s.inspectSource(n, name, needs)
+	}
 	s.ev.Text = strings.TrimSpace(name + " " + s.ev.Key)
+}
+
+// inspectSource fills the other item with what a call that copies reads.
+func (s *supervisor) inspectSource(n *notification, name string, needs intercept.Needs) {
+	fd := n.args[0]
+	if name == "sendfile" {
+		fd = n.args[1]
+	}
+	written, key := s.item, s.ev.Key
+	s.ev.Key = ""
+	s.item = protocols.Item{Op: name + intercept.ReadSide, Attrs: s.otherAttrs[:0]}
+	for _, a := range written.Attrs {
+		if a.Name == "process" {
+			s.attr(a.Name, a.Value)
+		}
+	}
+	s.descriptor(n, name+intercept.ReadSide, int(int32(fd)), needs)
+	if s.ev.Key == "" {
+		s.attr("files", "own")
+	}
+	s.other, s.item = s.item, written
+	s.item.Other = &s.other
+	if s.ev.Key != "" && key != "" {
+		s.ev.Key += " → "
+	}
+	s.ev.Key += key
 }
 
 func (s *supervisor) attr(name, value string) {

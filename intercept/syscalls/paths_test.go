@@ -152,6 +152,41 @@ print(attempt(lambda: os.utime(f)), attempt(lambda: os.write(os.memfd_create("m"
 	}
 }
 
+// TestCopies: a call that reads one file and writes another is a read of the one
+// and a write of the other, and one event.
+func TestCopies(t *testing.T) {
+	dir := t.TempDir()
+	os.WriteFile(dir+"/in", []byte("0123456789"), 0o644)
+	for _, c := range []struct {
+		call, path string
+		n          int
+	}{
+		{"read", "/in", 3}, {"read", "/out", 0}, {"write", "/out", 2}, {"write", "/in", 0}, {"read|write", "/*", 3},
+		{"sendfile", "/out", 1}, {"sendfile", "/in", 0}, {"copy_file_range|read", "/in", 3},
+	} {
+		r := newRecorder(rule(t, intercept.Fault{Delay: time.Microsecond}, intercept.Always, "call="+c.call, "path="+dir+c.path))
+		out, code := run(t, r, strings.Split(c.call, "|"), "/usr/bin/python3", "-c", `
+import os, sys
+d = sys.argv[1]
+i, o = os.open(d + "/in", os.O_RDONLY), os.open(d + "/out", os.O_CREAT|os.O_WRONLY)
+os.sendfile(o, i, 0, 4); os.copy_file_range(i, o, 4, 0)
+os.splice(i, os.pipe()[1], 4, 0)`, dir)
+		a := r.Tally()[0]
+		if code != 0 || len(r.fired()) != c.n || a.Matched() != uint64(c.n) {
+			t.Errorf("%s %s: exit code %d, %s, matched %d, events %q, want %d", c.call, c.path, code, out, a.Matched(), r.fired(), c.n)
+		}
+	}
+	r := newRecorder(rule(t, deny(unix.EIO), intercept.Always, "call=read", "fd=file", "path="+dir+"/*"))
+	run(t, r, []string{"read"}, "/usr/bin/python3", "-c", `
+import os, socket, sys
+i, (a, b) = os.open(sys.argv[1] + "/in", os.O_RDONLY), socket.socketpair()
+try: os.sendfile(a.fileno(), i, 0, 4)
+except OSError: pass`, dir)
+	if got := r.fired(); len(got) != 1 || !strings.HasPrefix(got[0], "sendfile "+dir+"/in") {
+		t.Errorf("a file that is sent: events %q", got)
+	}
+}
+
 // TestOutputs: what faultbox keeps a service's output in is no file of the service.
 func TestOutputs(t *testing.T) {
 	dir := t.TempDir()

@@ -51,12 +51,14 @@ type supervisor struct {
 	idle    sync.Cond             // busy is 0; its lock is mu
 
 	// Of the thread, between two calls.
-	ev       intercept.Event
-	item     protocols.Item
-	attrs    [8]protocols.Attr
-	look     looker
-	folders  []string             // that rules name for this call
-	unlinked map[string]time.Time // of those, which are no links, and until when that is believed
+	ev         intercept.Event
+	item       protocols.Item
+	attrs      [8]protocols.Attr
+	other      protocols.Item // what a call that copies reads
+	otherAttrs [8]protocols.Attr
+	look       looker
+	folders    []string             // that rules name for this call
+	unlinked   map[string]time.Time // of those, which are no links, and until when that is believed
 }
 
 // verdict is a decision that waits to be carried out.
