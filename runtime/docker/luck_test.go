@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,11 +23,29 @@ import (
 // background is a faultbox that runs a spec.
 type background struct {
 	cmd *exec.Cmd
-	out bytes.Buffer
+	out transcript
+}
+
+// transcript is what a program that runs has printed so far.
+type transcript struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (t *transcript) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text.Write(b)
+}
+
+func (t *transcript) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text.String()
 }
 
 // begin runs a spec whose tests take long, and waits until n of its
-// containers are up.
+// containers are up and ready.
 func begin(t *testing.T, engine *dockertest.Engine, spec string, n int, args ...string) *background {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "faultbox.star")
@@ -40,7 +59,8 @@ func begin(t *testing.T, engine *dockertest.Engine, spec string, n int, args ...
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.cmd.Process.Kill(); b.cmd.Wait() })
-	for begin := time.Now(); len(containers(t, engine)) < before+n; time.Sleep(50 * time.Millisecond) {
+	ready := func() bool { return strings.Count(b.out.String(), " ready after ") >= n }
+	for begin := time.Now(); len(containers(t, engine)) < before+n || !ready(); time.Sleep(50 * time.Millisecond) {
 		if time.Since(begin) > time.Minute {
 			t.Fatalf("the containers do not come up: %s", b.out.String())
 		}
