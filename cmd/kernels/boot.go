@@ -67,11 +67,16 @@ func arguments(g guest, k *kernel, d disks, tried []feature, dir string) []strin
 		drives = append(drives, d.root)
 	}
 	// Without cmpxchg16b: QEMU 7.2 emulates it wrongly for two processors, and
-	// newer kernels, which use it everywhere, crash.
-	args := []string{"-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max,-cx16", "-smp", "2", "-m", "3072",
+	// newer kernels, which use it everywhere, crash. From 7.0 on they need it: BPF
+	// programs and maps get no memory without.
+	processors := []string{"-cpu", "max,-cx16", "-smp", "2"}
+	if g.alone {
+		processors = []string{"-cpu", "max", "-smp", "1"}
+	}
+	args := append([]string{"-accel", "tcg,thread=multi", "-machine", "q35", "-m", "3072",
 		"-nodefaults", "-display", "none", "-no-reboot", "-nic", "none", "-snapshot",
 		"-kernel", k.image(), "-initrd", k.initramfs(), "-append", strings.Join(line, " "),
-		"-serial", "file:" + filepath.Join(dir, "console.log"), "-serial", "stdio"}
+		"-serial", "file:" + filepath.Join(dir, "console.log"), "-serial", "stdio"}, processors...)
 	for _, drive := range drives {
 		args = append(args, "-drive", "if=virtio,format=raw,file="+drive)
 	}

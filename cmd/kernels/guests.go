@@ -5,6 +5,7 @@ type guest struct {
 	name    string
 	suite   string // of Debian, whose newest kernel it runs
 	options string // added to the kernel's command line
+	alone   bool   // has one processor, a whole one: see arguments
 	bare    bool   // busybox and nothing else: no systemd, no Python, no servers
 	lacks   string // what faultbox must say is missing here; "": it must run
 	about   string
@@ -16,7 +17,7 @@ var guests = []guest{
 		about: "older than what faultbox needs, which is 5.15"},
 	{name: "6.1", suite: "bookworm", about: "systemd, cgroup v2 alone, Docker with the systemd driver"},
 	{name: "6.12", suite: "bookworm-backports", about: "systemd, cgroup v2 alone, Docker with the systemd driver"},
-	{name: "sid", suite: "sid", about: "the newest that Debian has"},
+	{name: "sid", suite: "sid", alone: true, about: "the newest that Debian has"},
 	{name: "6.12-bare", suite: "bookworm-backports", bare: true, about: "busybox alone: no systemd, no Python, no server"},
 	{name: "6.1-cgroup1", suite: "bookworm", lacks: "no cgroup2 file system is mounted",
 		options: "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1",

@@ -165,6 +165,7 @@ func tryStart(tb testing.TB, i *Interceptor, target intercept.Target, h intercep
 		i.Close()
 	})
 	if err := e.Started(); err != nil {
+		w.Process.Kill() // it may be held up yet
 		w.Wait()
 		return w, err
 	}
