@@ -157,8 +157,7 @@ func (k kept) answer() {
 	}
 	var n notification
 	for !k.l.deserted() {
-		k.l.await()
-		if k.l.receive(&n) == nil {
+		if k.l.await() && k.l.receive(&n) == nil {
 			k.l.pass(n.id)
 		}
 	}

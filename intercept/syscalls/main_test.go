@@ -165,8 +165,9 @@ func tryStart(tb testing.TB, i *Interceptor, target intercept.Target, h intercep
 		i.Close()
 	})
 	if err := e.Started(); err != nil {
-		w.Process.Kill() // it may be held up yet
+		held := time.AfterFunc(10*time.Second, func() { w.Process.Kill() }) // it may be held up yet
 		w.Wait()
+		held.Stop()
 		return w, err
 	}
 	return w, nil

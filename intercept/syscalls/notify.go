@@ -81,15 +81,20 @@ func (l listener) deserted() bool {
 	return fds[0].Revents&(unix.POLLHUP|unix.POLLNVAL) != 0
 }
 
-// await waits until there is a call, or the last process is gone.
-func (l listener) await() {
+// await waits until there is a call, or the last process is gone, and reports
+// whether there is a call: without one receive would wait, before Linux 6.11 also
+// for processes that are gone.
+func (l listener) await() bool {
 	fds := []unix.PollFd{{Fd: int32(l), Events: unix.POLLIN}}
 	unix.Poll(fds, -1)
+	return fds[0].Revents&unix.POLLIN != 0
 }
 
 // install puts a filter on the calling thread and what it starts or executes,
 // and returns the filter's listener and flags (installedBound …). Without the
-// right to do so it gives up for good the privileges of setuid programs.
+// right to do so it gives up for good the privileges of setuid programs. Once
+// the filter is in it makes no call, nor has Go's scheduler make one. The
+// listener is closed by execve(2).
 func install(prog []instruction) (l listener, told uint32, err error) {
 	fprog := struct {
 		n    uint16
@@ -97,10 +102,9 @@ func install(prog []instruction) (l listener, told uint32, err error) {
 	}{uint16(len(prog)), &prog[0]}
 	flags := uintptr(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
 	for {
-		fd, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&fprog)))
+		fd, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&fprog)))
 		switch {
 		case e == 0:
-			unix.CloseOnExec(int(fd))
 			return listener(fd), told, nil
 		case e == unix.EACCES && told&installedBound == 0:
 			if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {

@@ -66,23 +66,9 @@ func shim(args []string) int {
 		fmt.Fprintf(os.Stderr, "faultbox: read the filter of system calls: %s\n", err)
 		return 126
 	}
-	// From here on this thread's calls may wait for an answer that only comes
-	// once the listener is handed over: another thread, without the filter, does that.
-	type installed struct {
-		l     listener
-		flags uint32
-		err   error
-	}
-	ready, acked := make(chan installed), make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		in := <-ready
-		acked <- handOver(fd, in.l, in.flags, in.err)
-	}()
-	runtime.Gosched()
-	l, flags, err := install(prog)
-	ready <- installed{l, flags, err}
-	if err := <-acked; err != nil {
+	h := newRelief()
+	go h.handOver(fd)
+	if err := h.install(prog); err != nil {
 		return 126
 	}
 	err = syscall.Exec(args[1], args[2:], os.Environ())
@@ -98,33 +84,6 @@ func shim(args []string) int {
 
 func told(what byte, word uint32) []byte {
 	return binary.NativeEndian.AppendUint32([]byte{what}, word)
-}
-
-// handOver sends the listener, or why there is none, and waits for the word to go on.
-func handOver(fd int, l listener, flags uint32, err error) error {
-	if err != nil {
-		var errno syscall.Errno
-		errors.As(err, &errno)
-		unix.Write(fd, told(toldError, uint32(errno)))
-		return err
-	}
-	if err := unix.Sendmsg(fd, told(toldInstalled, flags), unix.UnixRights(int(l)), nil, 0); err != nil {
-		return err
-	}
-	unix.Close(int(l))
-	var ack [1]byte
-	for {
-		n, err := unix.Read(fd, ack[:])
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return err
-		case n == 0:
-			return io.ErrUnexpectedEOF // faultbox died
-		default:
-			return nil
-		}
-	}
 }
 
 // writeProgram sends a filter: its length in a word, then its instructions.
