@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"regexp"
 	"strings"
 	"testing"
@@ -143,6 +144,9 @@ func settingsOf(t *testing.T, engine *dockertest.Engine, name string) string {
 	}
 	if host, _ := c.Config["Hostname"].(string); len(host) == 12 { // a part of the id
 		delete(c.Config, "Hostname")
+	}
+	if env, _ := c.Config["Env"].([]any); env != nil { // docker run changes its order from time to time
+		slices.SortFunc(env, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 	}
 	for _, key := range []string{"Mounts", "NetworkMode", "ConsoleSize"} {
 		delete(c.HostConfig, key)
