@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -287,31 +285,6 @@ func (s *stage) protocol(itf *Interface) *protocols.Protocol {
 	}
 	own, _ := s.systems.LoadOrStore(itf.Protocol, itf.Protocol.OfSystem())
 	return own.(*protocols.Protocol)
-}
-
-// endpoint is what the test's own steps connect to: through the proxy where a
-// rule may concern them, directly otherwise.
-func (s *stage) endpoint(t *T, svc *Service, itf *Interface) Endpoint {
-	e := Endpoint{Service: svc, Interface: itf, Addr: s.stepAddr(svc, itf), Dial: s.world.Dial}
-	if t.immune.Load() || !edgeNamed([]*Test{t.test}, "test", svc.Name, itf.Name) {
-		return e
-	}
-	peer := s.peer(svc, itf)
-	e.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-		return s.runner.Through(ctx, "test", peer, s, func(ctx context.Context) (net.Conn, error) {
-			return s.world.Dial(ctx, network, address)
-		})
-	}
-	return e
-}
-
-// stepAddr is the address at which the test itself reaches an interface.
-func (s *stage) stepAddr(svc *Service, itf *Interface) string {
-	peer := s.world.Peer(svc, itf)
-	if peer.Addr().IsUnspecified() || svc.Local() {
-		return net.JoinHostPort("127.0.0.1", strconv.Itoa(itf.Port))
-	}
-	return peer.String()
 }
 
 func (s *stage) addresses(svc *Service) string {

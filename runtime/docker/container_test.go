@@ -9,8 +9,8 @@ import (
 	"maps"
 	"os"
 	"reflect"
-	"slices"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -132,10 +133,10 @@ func (s *kafkaSession) newClient(opts ...kgo.Opt) (*kgo.Client, error) {
 		kgo.SeedBrokers(s.e.Addr),
 		kgo.Dialer(s.dial), kgo.WithHooks(s),
 		kgo.RequestRetries(0), kgo.RecordRetries(0), kgo.DisableIdempotentWrite(),
-		kgo.AllowAutoTopicCreation(), kgo.UnknownTopicRetries(4),
+		kgo.AllowAutoTopicCreation(), kgo.UnknownTopicRetries(int(creation / kafkaBackoff)),
 		kgo.ProducerLinger(0),
 		kgo.MetadataMinAge(10 * time.Millisecond),
-		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
+		kgo.RetryBackoffFn(func(int) time.Duration { return kafkaBackoff }),
 	}
 	return kgo.NewClient(append(options, opts...)...)
 }
@@ -201,7 +202,8 @@ func (s *kafkaSession) publish(ctx context.Context, args runtime.Args) runtime.R
 	if err != nil {
 		return s.failed(ctx, err)
 	}
-	if err := kafkaCreate(ctx, c, record.Topic); err != nil {
+	created, err := kafkaCreate(ctx, c, record.Topic)
+	if err != nil {
 		return s.failed(ctx, err)
 	}
 	if p, has := args["partition"].(int64); has {
@@ -211,7 +213,15 @@ func (s *kafkaSession) publish(ctx context.Context, args runtime.Args) runtime.R
 		}
 		defer c.Close()
 	}
-	sent, err := c.ProduceSync(ctx, record).First()
+	var sent *kgo.Record
+	settling := time.Duration(0)
+	if created { // one broker knows of the topic; its leader may hear of it later
+		settling = creation
+	}
+	err = await(ctx, settling, func() error {
+		sent, err = c.ProduceSync(ctx, record).First()
+		return err
+	}, kerr.NotLeaderForPartition)
 	if err != nil {
 		return s.failed(ctx, err)
 	}
@@ -247,28 +257,35 @@ func (s *kafkaSession) failed(ctx context.Context, err error) runtime.Response {
 // coordinator of the cluster's first group.
 const creation = 5 * time.Second
 
-// kafkaCreate asks for a topic until a broker leads it: brokers may create the
-// topics that they are asked for.
-func kafkaCreate(ctx context.Context, c *kgo.Client, topic string) error {
-	return await(ctx, creation, func() error {
+// kafkaBackoff is the time between two tries.
+const kafkaBackoff = 20 * time.Millisecond
+
+// kafkaCreate asks for a topic until a broker leads it, and reports whether there
+// was none at first: brokers may create the topics that they are asked for.
+func kafkaCreate(ctx context.Context, c *kgo.Client, topic string) (created bool, err error) {
+	asked := 0
+	err = await(ctx, creation, func() error {
+		asked++
 		_, err := kafkaPartitions(ctx, c, topic, true)
 		return err
 	})
+	return asked > 1, err
 }
 
-// await calls f until it no longer fails because of what a cluster has yet to
-// create.
-func await(ctx context.Context, limit time.Duration, f func() error) error {
+// await calls f, and for a while again if it fails because of what a cluster has
+// yet to create, or with one of also.
+func await(ctx context.Context, limit time.Duration, f func() error, also ...error) error {
 	for began := time.Now(); ; {
 		err := f()
 		soon := errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.LeaderNotAvailable) ||
+			slices.ContainsFunc(also, func(e error) bool { return errors.Is(err, e) }) ||
 			errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.CoordinatorLoadInProgress) || errors.Is(err, kerr.NotCoordinator)
 		if !soon || ctx.Err() != nil || time.Since(began) > limit {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(kafkaBackoff):
 		}
 	}
 }
