@@ -253,9 +253,12 @@ func (s *kafkaSession) failed(ctx context.Context, err error) runtime.Response {
 	return failed(ctx, err)
 }
 
-// creation is how long brokers may take to create a topic, or to find the
-// coordinator of the cluster's first group.
+// creation is how long brokers may take to create a topic.
 const creation = 5 * time.Second
+
+// election is how long they may take to find the coordinator of the cluster's
+// first group: its own topic, of many partitions, is created for that.
+const election = 20 * time.Second
 
 // kafkaBackoff is the time between two tries.
 const kafkaBackoff = 20 * time.Millisecond

@@ -127,7 +127,7 @@ func (s *kafkaSession) consumeGroup(ctx context.Context, topic, group string, en
 		s.groups[[2]string{group, topic}] = c
 	}
 	var at offsets
-	err = await(ctx, creation, func() error {
+	err = await(ctx, election, func() error {
 		at, err = committed(ctx, c, topic, group, ends)
 		return err
 	})
