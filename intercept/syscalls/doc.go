@@ -13,7 +13,7 @@
 //	arguments, errnos     what their arguments lead to, and how they can fail
 //	filter                the program that the kernel runs for every call
 //	shim                  puts the filter on itself, hands its listener over and becomes the service
-//	relief                the two threads of the shim while it does
+//	relief                what its threads do meanwhile
 //	attach                starts the shim in place of the service, then the supervisor
 //	supervisor, act       receives calls, asks the rules, answers
 //	inspect, look         what a call is about: files, sockets, peers, processes

@@ -5,7 +5,6 @@ package syscalls
 import (
 	"errors"
 	"io"
-	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"syscall"
@@ -15,14 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// relief is how two threads of the shim put a filter on the first of them. From
-// then on any call of that thread may wait for an answer that comes only when
-// the second, which has no filter, has handed the listener over. So the first
-// makes none until then, and above all leaves Go's scheduler alone, which would
-// wake or make threads in its name (futex, mmap, clone) with locks held that
-// the second may need.
+// relief is how a thread of the shim puts a filter on itself. From then on any
+// call of it may wait for an answer that comes only when another thread, without
+// the filter, has handed the listener over. So until then it makes one call that
+// matters to nobody, and above all leaves Go's scheduler alone, which would wake
+// or make threads in its name (futex, mmap, clone), with locks held that the
+// other needs. In that call it is to the scheduler a thread in a system call,
+// which nothing waits for.
 type relief struct {
-	state atomic.Uint32 // of the states below, in this order
+	state atomic.Uint32 // one of those below, in this order
 
 	// Written before the state that they belong to.
 	listener listener
@@ -32,33 +32,22 @@ type relief struct {
 }
 
 const (
-	reliefAway  = iota // the second thread is not there yet
-	reliefWaits        // it waits for the listener
-	reliefHas          // it has the listener, or what went wrong
+	reliefWaits = iota // for the listener
+	reliefHas          // there is a listener, or it is known what went wrong
 	reliefDone         // faultbox answers calls now, or lost is set
 )
 
-// newRelief makes room for two threads to run without Go's scheduler.
-func newRelief() *relief {
-	debug.SetGCPercent(-1) // a collection stops all threads
-	if runtime.GOMAXPROCS(0) < 2 {
-		runtime.GOMAXPROCS(2)
-	}
-	return &relief{}
-}
-
 // install puts the filter on the calling thread, which is locked, and returns
 // when its calls are answered. An error: there is no filter, or nobody to
-// answer.
+// answer. handOver is called by another goroutine at the same time.
 func (h *relief) install(prog []instruction) error {
-	for h.state.Load() != reliefWaits {
-		time.Sleep(20 * time.Microsecond)
-	}
-	all, before := ^uint64(0), uint64(0) // no signal has the thread be scheduled
+	debug.SetGCPercent(-1)               // a collection would wait for this thread
+	all, before := ^uint64(0), uint64(0) // a signal would have it scheduled
 	setMask(&all, &before)
+	syscall.Syscall(unix.SYS_GETPID, 0, 0, 0) // the next one has no sleeping monitor to wake
 	h.listener, h.flags, h.err = install(prog)
 	h.state.Store(reliefHas)
-	h.sleep(reliefHas, 0)
+	h.sleep()
 	setMask(&before, nil)
 	return errors.Join(h.err, h.lost)
 }
@@ -66,9 +55,9 @@ func (h *relief) install(prog []instruction) error {
 // handOver sends the listener to faultbox over socket fd, or why there is none,
 // and waits for the word to go on.
 func (h *relief) handOver(fd int) {
-	runtime.LockOSThread()
-	h.state.Store(reliefWaits)
-	h.sleep(reliefWaits, 100*time.Microsecond)
+	for h.state.Load() == reliefWaits { // nobody may wake us
+		time.Sleep(50 * time.Microsecond)
+	}
 	h.lost = h.send(fd)
 	h.state.Store(reliefDone)
 	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&h.state)), futexWake, 1, 0, 0, 0)
@@ -96,19 +85,12 @@ const (
 	futexWake = 1 | 128
 )
 
-// sleep waits while the state is that one. Who makes no call can't wake the
-// other: every tells how often to look; 0: not until woken. The thread keeps its
-// place with Go's scheduler.
+// sleep waits until the state is reliefDone.
 //
 //go:nosplit
-func (h *relief) sleep(state uint32, every time.Duration) {
-	timeout := unix.Timespec{Nsec: int64(every)}
-	var limit *unix.Timespec
-	if every > 0 {
-		limit = &timeout
-	}
-	for h.state.Load() == state {
-		syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&h.state)), futexWait, uintptr(state), uintptr(unsafe.Pointer(limit)), 0, 0)
+func (h *relief) sleep() {
+	for h.state.Load() == reliefHas {
+		syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&h.state)), futexWait, reliefHas, 0, 0, 0)
 	}
 }
 

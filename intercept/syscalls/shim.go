@@ -66,7 +66,7 @@ func shim(args []string) int {
 		fmt.Fprintf(os.Stderr, "faultbox: read the filter of system calls: %s\n", err)
 		return 126
 	}
-	h := newRelief()
+	h := &relief{}
 	go h.handOver(fd)
 	if err := h.install(prog); err != nil {
 		return 126
