@@ -3,7 +3,6 @@
 package syscalls
 
 import (
-	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,19 +38,21 @@ func (s *supervisor) act(v *verdict) {
 
 // conclude answers a call and tells how it ended.
 func (s *supervisor) conclude(v *verdict, r response, how intercept.Outcome) {
-	r.id = v.n.id
-	err := s.l.send(r)
+	switch s.answer(v, r, how) {
+	case answerLost:
+		v.ev.Err, how = "", intercept.Broken
+	case answerKept:
+		return
+	case answerDue:
+		if r.flags == proceed { // nothing was done yet
+			s.act(v)
+		} else {
+			s.conclude(v, r, how)
+		}
+		return
+	}
 	s.arena.drop(v.slot)
 	v.slot = -1
-	if errors.Is(err, unix.ENOENT) {
-		if s.fragile {
-			s.mu.Lock()
-			s.broken[v.n.tid] = v
-			s.mu.Unlock()
-			return
-		}
-		v.ev.Err, how = "", intercept.Broken
-	}
 	s.tell(v, how)
 }
 

@@ -80,6 +80,15 @@ func (a *arena) put(id uint64) int {
 	return i
 }
 
+// set notes that the call of a slot has another notification.
+func (a *arena) set(i int, id uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if i >= 0 && a.mem != nil {
+		*a.slot(i) = id
+	}
+}
+
 // drop forgets a call that was answered.
 func (a *arena) drop(i int) {
 	if i < 0 {

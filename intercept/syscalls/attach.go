@@ -208,7 +208,7 @@ func (a *attachment) supervise(l listener, flags uint32) (*supervisor, error) {
 		connections: a.connections, peersMatter: len(a.target.Calls) > 0, l: l, arena: arena, poll: between(6, 6, 6, 11),
 		fragile: flags&installedFragile != 0, bound: flags&installedBound != 0,
 		begun: a.begun, done: make(chan struct{}),
-		pending: make(map[*verdict]struct{}), peers: make(map[string]netAddr), broken: make(map[uint32]*verdict),
+		pending: make(map[*verdict]struct{}), peers: make(map[string]netAddr), open: make(map[uint32]*verdict),
 		outputs: a.outputs, unlinked: make(map[string]time.Time),
 	}
 	s.idle.L = &s.mu

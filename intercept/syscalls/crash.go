@@ -202,5 +202,6 @@ func (s *supervisor) kill(v *verdict) {
 func (s *supervisor) killed(v *verdict) {
 	s.arena.drop(v.slot)
 	v.slot = -1
+	s.ended(v)
 	s.tell(v, intercept.Killed)
 }

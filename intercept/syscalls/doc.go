@@ -16,6 +16,7 @@
 //	relief                what its threads do meanwhile
 //	attach                starts the shim in place of the service, then the supervisor
 //	supervisor, act       receives calls, asks the rules, answers
+//	again                 one call that the kernel makes twice (before Linux 5.19)
 //	inspect, look         what a call is about: files, sockets, peers, processes
 //	connect               connections that are led elsewhere in the caller's place
 //	transfer              calls done in part, or only claimed to be done

@@ -25,7 +25,8 @@ func (s *supervisor) explain(n *notification, name string) {
 			note = fmt.Sprintf("%s is setuid and runs without its privileges: faultbox watches this service's system calls without being root, which needs no-new-privileges (prctl(2)); run faultbox as root and the service without user=, or start what it does another way", path)
 		}
 	}
-	if note != "" {
+	if note != "" && note != s.explained { // who fails may try again
+		s.explained = note
 		s.note(note)
 	}
 }

@@ -51,13 +51,26 @@ func TestManyThreads(t *testing.T) {
 	r := newRecorder(rule(t, deny(unix.ENOTTY), intercept.Trigger{Every: 3, Prob: 1}, "call=getppid"))
 	r.quiet = true
 	out, code := run(t, r, []string{"getppid"}, "threads", fmt.Sprint(m), fmt.Sprint(n))
-	a := r.Tally()[0]
-	if a.Matched() != m*n || a.Acted() != m*n/3 || int(r.count.Load()) != m*n {
-		t.Errorf("matched %d, acted %d, told of %d; want %d, %d, %d", a.Matched(), a.Acted(), r.count.Load(), m*n, m*n/3, m*n)
+	a, twice := r.Tally()[0], mayCountTwice()
+	matched, acted := int(a.Matched()), int(a.Acted())
+	if over := matched - m*n; over < 0 || over > twice || acted != matched/3 || int(r.count.Load()) != matched {
+		t.Errorf("matched %d, acted %d, told of %d; want %d, %d, %d (up to %d more)", a.Matched(), a.Acted(), r.count.Load(), m*n, m*n/3, m*n, twice)
 	}
-	if strings.TrimSpace(out) != fmt.Sprint(m*n/3) || code != 0 {
+	failed, err := strconv.Atoi(strings.TrimSpace(out))
+	if err != nil || max(failed-m*n/3, m*n/3-failed) > twice || code != 0 {
 		t.Errorf("the program saw %q failures, exit code %d", out, code)
 	}
+}
+
+// mayCountTwice returns how many calls of a test with many signals may be counted
+// as two: before Linux 5.19 those that a signal interrupts in the very moment in
+// which they are answered. The kernel takes such an answer, throws it away and
+// makes the call again.
+func mayCountTwice() int {
+	if os.Getenv(oldKernel) != "" || between(0, 0, 5, 19) {
+		return 4
+	}
+	return 0
 }
 
 // storm makes n slow calls while signals rain on every thread, and prints how
@@ -113,12 +126,30 @@ func TestSignalStorm(t *testing.T) {
 		rule(t, deny(unix.EIO), intercept.Trigger{Every: 2, Prob: 1}, "call=getppid"),
 	)
 	out, _ := run(t, r, []string{"getppid"}, "storm", fmt.Sprint(n))
-	if want := fmt.Sprintf("%d %d true\n", n/2, n/2); out != want {
-		t.Errorf("the program saw %q, want %q", out, want)
+	var passed, failed int
+	var signals bool
+	twice := mayCountTwice()
+	if _, err := fmt.Sscan(out, &passed, &failed, &signals); err != nil || passed+failed != n || max(passed-failed, failed-passed) > 2*twice || !signals {
+		t.Errorf("the program saw %q, want %d %d true", out, n/2, n/2)
 	}
-	if got := len(r.fired()); got != n {
-		t.Errorf("%d events for %d calls", got, n)
+	if over := len(r.fired()) - n; over < 0 || over > twice {
+		t.Errorf("%d events for %d calls", n+over, n)
 	}
+}
+
+// Where the kernel interrupts calls that wait and makes them again, counts and
+// effects are the same.
+func TestInterrupted(t *testing.T) {
+	t.Setenv(oldKernel, "yes")
+	t.Run("ManyThreads", TestManyThreads)
+	t.Run("SignalStorm", TestSignalStorm)
+	t.Run("TermHandler", TestTermHandler)
+	t.Run("KillWhileDelayed", TestKillWhileDelayed)
+	t.Run("Release", TestRelease)
+	t.Run("ShortAndLie", TestShortAndLie)
+	t.Run("Crash", TestCrash)
+	t.Run("ConnectTo", TestConnectTo)
+	t.Run("Languages", TestLanguages)
 }
 
 // TestTermHandler stops a service that has a handler while a call of it is
@@ -135,6 +166,7 @@ while True: time.sleep(0.01)`)
 	w.awaitDelayed(t)
 	w.Process.Signal(syscall.SIGTERM)
 	w.Wait()
+	w.attached.Close() // before Linux 5.19 only now is it certain that the call won't be made again
 	if w.ProcessState.ExitCode() != 7 || w.out.String() != "handler\n" || len(r.fired()) != 1 {
 		t.Errorf("exit code %d, output %q, events %q", w.ProcessState.ExitCode(), w.out.String(), r.fired())
 	}

@@ -19,7 +19,14 @@ import (
 	"faultbox/protocols"
 )
 
+// oldKernel has programs started as a kernel before Linux 5.19 would, if it is
+// in the environment.
+const oldKernel = "FAULTBOX_OLD_KERNEL"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(oldKernel) != "" {
+		waitKillable = 0
+	}
 	Helper()
 	if fn := programs[os.Args[0]]; fn != nil {
 		fn(os.Args[1:])

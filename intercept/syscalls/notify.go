@@ -90,6 +90,9 @@ func (l listener) await() bool {
 	return fds[0].Revents&unix.POLLIN != 0
 }
 
+// waitKillable is 0 in tests that play a kernel before Linux 5.19.
+var waitKillable uintptr = unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+
 // install puts a filter on the calling thread and what it starts or executes,
 // and returns the filter's listener and flags (installedBound …). Without the
 // right to do so it gives up for good the privileges of setuid programs. Once
@@ -100,7 +103,10 @@ func install(prog []instruction) (l listener, told uint32, err error) {
 		n    uint16
 		prog *instruction
 	}{uint16(len(prog)), &prog[0]}
-	flags := uintptr(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+	flags := unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | waitKillable
+	if waitKillable == 0 {
+		told |= installedFragile
+	}
 	for {
 		fd, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&fprog)))
 		switch {
@@ -111,8 +117,8 @@ func install(prog []instruction) (l listener, told uint32, err error) {
 				return -1, 0, err
 			}
 			told |= installedBound
-		case e == unix.EINVAL && flags&unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV != 0: // before Linux 5.19
-			flags &^= unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+		case e == unix.EINVAL && flags&waitKillable != 0: // before Linux 5.19
+			flags &^= waitKillable
 			told |= installedFragile
 		default:
 			return -1, 0, e

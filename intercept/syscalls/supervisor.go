@@ -32,7 +32,7 @@ type supervisor struct {
 
 	arena   *arena
 	poll    bool // the kernel's receive cannot be ended: poll before it
-	fragile bool // signal handlers interrupt calls that wait here (before Linux 5.19)
+	fragile bool // signal handlers interrupt calls that wait here (before Linux 5.19): see again.go
 	bound   bool // the processes gave up the privileges of setuid programs
 
 	begun   func() bool // reports whether the program executes; nil once it does
@@ -46,9 +46,11 @@ type supervisor struct {
 	mu      sync.Mutex
 	pending map[*verdict]struct{} // delayed
 	peers   map[string]netAddr    // by socket: whom it was connected to
-	broken  map[uint32]*verdict   // by thread: decided, then interrupted (before Linux 5.19)
+	open    map[uint32]*verdict   // by thread: decided, and not answered yet (before Linux 5.19)
 	busy    int                   // verdicts that are carried out beside the thread
 	idle    sync.Cond             // busy is 0; its lock is mu
+
+	explained string // what explain noted last
 
 	// Of the thread, between two calls.
 	ev         intercept.Event
@@ -68,6 +70,10 @@ type verdict struct {
 	since time.Time
 	slot  int
 	timer *time.Timer
+
+	// Before Linux 5.19, see again.go; under the supervisor's lock.
+	again   uint64   // the notification of the call made again; 0: it was not
+	unheard *unheard // its answer
 }
 
 // run serves until the last process with the filter is gone.
@@ -134,12 +140,11 @@ func (s *supervisor) handle(n *notification) {
 		return // whoever called is dead, and what was read may be another's
 	}
 	s.follow(n, name)
-	if old := s.interrupted(n); old != nil {
-		s.act(old)
+	if s.repeated(n) {
 		return
 	}
 	ev.Decision = s.handler.Decide(ev, &s.item)
-	if !ev.Decision.Fires() {
+	if !ev.Decision.Fires() && !s.fragile {
 		s.settle(n, name, ev.Key)
 		s.happen(n, name)
 		ev.Took = time.Since(start)
@@ -150,6 +155,7 @@ func (s *supervisor) handle(n *notification) {
 		ev.Rules = append(ev.Rules, r.Name)
 	}
 	v := &verdict{n: *n, ev: *ev, since: start, slot: -1}
+	s.begin(v)
 	if delay := ev.Decision.DelayBefore + ev.Decision.DelayAfter; delay > 0 {
 		s.postpone(v, delay)
 		return
@@ -233,24 +239,6 @@ func (s *supervisor) take(v *verdict) bool {
 	return ok
 }
 
-// interrupted returns the decision on a call that a signal handler interrupted
-// before it was answered, when the kernel makes that call again: it is one call
-// still.
-func (s *supervisor) interrupted(n *notification) *verdict {
-	if !s.fragile {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v := s.broken[n.tid]
-	delete(s.broken, n.tid)
-	if v == nil || v.n.nr != n.nr || v.n.args != n.args || v.n.ip != n.ip {
-		return nil
-	}
-	v.n.id = n.id
-	return v
-}
-
 // close lets everything happen from now on: what is delayed goes on at once,
 // and what is decided is not carried out. It returns when the thread has
 // ended, or soon if processes live that still need it: then it ends with them.
@@ -258,17 +246,11 @@ func (s *supervisor) close() {
 	s.passing.Store(true)
 	s.release(func(v *verdict) { s.conclude(v, response{flags: proceed}, intercept.Untouched) })
 	s.mu.Lock()
-	broken := s.broken
-	s.broken = make(map[uint32]*verdict)
-	s.mu.Unlock()
-	for _, v := range broken {
-		s.tell(v, intercept.Broken)
-	}
-	s.mu.Lock()
 	for s.busy > 0 {
 		s.idle.Wait()
 	}
 	s.mu.Unlock()
+	s.giveUp()
 	s.journal.close()
 	if s.await(20 * time.Millisecond) {
 		return
