@@ -138,7 +138,7 @@ func (l *lab) compare(ctx context.Context, ld load, ways []side, rounds int) ([]
 		}
 	}
 	base := median(results[0])
-	row := []string{ld.name, fmt.Sprintf("%.5g %s", base, ld.unit)}
+	row := []string{ld.name, rounded(base) + " " + ld.unit}
 	for i, s := range ways[1:] {
 		i++
 		if results[i] == nil {
@@ -155,6 +155,14 @@ func (l *lab) compare(ctx context.Context, ld load, ways []side, rounds int) ([]
 		row = append(row, cell)
 	}
 	return row, nil
+}
+
+// rounded keeps what a measurement can tell.
+func rounded(x float64) string {
+	if x >= 1000 {
+		return fmt.Sprintf("%.0f", x)
+	}
+	return fmt.Sprintf("%.3g", x)
 }
 
 // used returns the processor time that what stands between client and server

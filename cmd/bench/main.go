@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"text/tabwriter"
+	"unicode/utf8"
 )
 
 // options are the command line's.
@@ -88,12 +88,19 @@ func bench(ctx context.Context, o options) error {
 	if err := lab.startProxies(ctx, ways, o.toxiproxy); err != nil {
 		return err
 	}
-	tw := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprint(tw, "load\tdirect")
-	for _, s := range ways[1:] {
-		fmt.Fprintf(tw, "\t%s", s.name)
+	width := 0
+	for _, l := range chosen {
+		width = max(width, len(l.name))
 	}
-	fmt.Fprintln(tw)
+	line := func(cells ...string) { // each is shown when it is known: no later one makes room
+		text := fmt.Sprintf("%-*s  %-16s%s", width, cells[0], cells[1], strings.Join(padded(cells[2:]), ""))
+		fmt.Println(strings.TrimRight(text, " "))
+	}
+	head := []string{"load", "direct"}
+	for _, s := range ways[1:] {
+		head = append(head, s.name)
+	}
+	line(head...)
 	for _, l := range chosen {
 		if err := lab.serve(ctx, l.server); err != nil {
 			return fmt.Errorf("measure %s: %w", l.name, err)
@@ -102,10 +109,17 @@ func bench(ctx context.Context, o options) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(tw, strings.Join(row, "\t"))
-		tw.Flush()
+		line(row...)
 	}
 	return nil
+}
+
+// padded makes cells equally wide.
+func padded(cells []string) (out []string) {
+	for _, c := range cells {
+		out = append(out, c+strings.Repeat(" ", max(2, 14-utf8.RuneCountInString(c))))
+	}
+	return out
 }
 
 // choose returns the sides, direct first, and the loads that o asks for, if

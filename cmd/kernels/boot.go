@@ -56,7 +56,9 @@ func boot(ctx context.Context, g guest, k *kernel, d disks, tried []feature, dir
 func arguments(g guest, k *kernel, d disks, tried []feature, dir string) []string {
 	var names []string
 	for _, f := range tried {
-		names = append(names, f.name)
+		if g.tries(f) {
+			names = append(names, f.name)
+		}
 	}
 	line := []string{"console=ttyS0", "panic=-1", "quiet", featuresFlag + strings.Join(names, ","), g.options}
 	drives := []string{d.payload, k.modules()}

@@ -11,7 +11,8 @@ type feature struct {
 	args        []string // of the test program
 	data        []string // what the tests read, below the package
 	program     string   // in place of pkg: below the payload, by sh
-	bare        bool     // tried with busybox alone: needs no program of a distribution
+	bare        bool     // needs no program of a distribution
+	narrow      bool     // needs no world, so neither cgroups nor namespaces
 }
 
 // loads are tests of many connections at once: an emulated machine takes minutes
@@ -19,11 +20,11 @@ type feature struct {
 const loads = "Storm|UnderLoad|ParallelWorlds"
 
 var features = []feature{
-	{name: "command", about: "faultbox itself: a fault on the wire, one of a call, or what it says is missing", program: "guest/command.sh", bare: true},
+	{name: "command", about: "faultbox itself: a fault on the wire, one of a call, or what it says is missing", program: "guest/command.sh", bare: true, narrow: true},
 	{name: "redirect", about: "connections led through the proxy", pkg: "intercept/redirect",
 		args: []string{"-test.skip=" + loads}, data: []string{"testdata"}},
-	{name: "syscalls", about: "faults of system calls", pkg: "intercept/syscalls", data: []string{"testdata"}},
-	{name: "proxy", about: "the proxy", pkg: "intercept/proxy", args: []string{"-test.short"}, bare: true},
+	{name: "syscalls", about: "faults of system calls", pkg: "intercept/syscalls", data: []string{"testdata"}, narrow: true},
+	{name: "proxy", about: "the proxy", pkg: "intercept/proxy", args: []string{"-test.short"}, bare: true, narrow: true},
 	{name: "worlds", about: "a network, cgroup and folder per test", pkg: "runtime/world"},
 	{name: "programs", about: "local services", pkg: "runtime/process"},
 	{name: "runs", about: "whole runs: the command's scripts and its demo", pkg: "cmd/faultbox",

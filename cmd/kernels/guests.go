@@ -11,6 +11,12 @@ type guest struct {
 	about   string
 }
 
+// tries reports whether a feature is tried in a guest: where faultbox has to say
+// what is lacking, only what goes without.
+func (g guest) tries(f feature) bool {
+	return (!g.bare || f.bare) && (g.lacks == "" || f.narrow)
+}
+
 // guests are the machines of make kernels, in the order of the table.
 var guests = []guest{
 	{name: "5.10", suite: "bullseye", lacks: "this kernel lacks cgroup.kill",

@@ -51,14 +51,13 @@ func inside() error {
 	if err := out.Encode(machine()); err != nil {
 		return err
 	}
-	bare := slices.Contains(words, "bare")
 	for _, word := range words {
 		list, ok := strings.CutPrefix(word, featuresFlag)
 		if !ok {
 			continue
 		}
 		for _, f := range features {
-			if slices.Contains(strings.Split(list, ","), f.name) && (f.bare || !bare) {
+			if slices.Contains(strings.Split(list, ","), f.name) {
 				try(f, out)
 			}
 		}
