@@ -14,7 +14,7 @@ type guest struct {
 // tries reports whether a feature is tried in a guest: where faultbox has to say
 // what is lacking, only what goes without.
 func (g guest) tries(f feature) bool {
-	return (!g.bare || f.bare) && (g.lacks == "" || f.narrow)
+	return (!g.bare || f.bare) && (g.lacks == "" || f.narrow) && (g.options == "" || !f.usual)
 }
 
 // guests are the machines of make kernels, in the order of the table.

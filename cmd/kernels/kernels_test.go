@@ -71,6 +71,63 @@ func TestJudge(t *testing.T) {
 // outcomeResult is result where that name is a function.
 type outcomeResult = result
 
+// The README's table has every guest and every feature, and claims nothing of
+// what is not tried.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, ok := strings.Cut(string(text), "| guest |")
+	if !ok {
+		t.Fatal("the README has no table of guests")
+	}
+	lines := strings.Split(table[:strings.Index(table, "\n\n")], "\n")
+	cells := func(line string) (out []string) {
+		for _, cell := range strings.Split(strings.Trim(line, "| "), "|") {
+			out = append(out, strings.TrimSpace(cell))
+		}
+		return out
+	}
+	var names []string
+	for _, f := range features {
+		names = append(names, f.name)
+	}
+	if got := cells(lines[0]); !slices.Equal(got, names) {
+		t.Errorf("the README's table is of %q, features are %q", got, names)
+	}
+	told := map[string][]string{}
+	for _, line := range lines[2:] {
+		row := cells(line)
+		for _, name := range strings.Split(row[0], ", ") {
+			name, _, _ = strings.Cut(name, " (")
+			told[name] = row[1:]
+		}
+	}
+	for _, g := range guests {
+		row := told[g.name]
+		if len(row) != len(features) {
+			t.Errorf("the README's table has %d cells for %s", len(row), g.name)
+			continue
+		}
+		for i, f := range features {
+			want := "yes"
+			switch {
+			case !g.tries(f):
+				want = "–"
+			case f.name == "command" && g.lacks != "":
+				want = "says so"
+			}
+			if row[i] != want {
+				t.Errorf("the README says %q of %s on %s, want %q", row[i], f.name, g.name, want)
+			}
+		}
+	}
+	if len(told) != len(guests) {
+		t.Errorf("the README tells of %d guests, there are %d", len(told), len(guests))
+	}
+}
+
 // What features name is there.
 func TestFeatures(t *testing.T) {
 	var names []string
