@@ -31,13 +31,18 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// held is what a victim must not lose to the garbage collector: its locks.
+var held []any
+
 // victim makes a world with a service, says so and waits to be killed.
 func victim(root string) {
-	w, err := New(Options{RunID: "victim", Root: root}).New(context.Background(), "doomed")
+	worlds := New(Options{RunID: "victim", Root: root})
+	w, err := worlds.New(context.Background(), "doomed")
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
 	}
+	held = []any{worlds, w}
 	dir, err := w.Cgroup("api")
 	if err != nil {
 		fmt.Println("error", err)
@@ -82,8 +87,8 @@ func TestSweep(t *testing.T) {
 	if err := survivors.Sweep(); err != nil {
 		t.Error(err)
 	}
-	if !exists(cgroup) || !exists(dir) || syscall.Kill(pid, 0) != nil {
-		t.Fatal("the sweep touched a run that lives")
+	if err := syscall.Kill(pid, 0); !exists(cgroup) || !exists(dir) || err != nil {
+		t.Fatalf("the sweep touched a run that lives: cgroup there: %v, folder: %v, service: %v", exists(cgroup), exists(dir), err)
 	}
 	cmd.Process.Kill()
 	cmd.Wait()
