@@ -51,7 +51,7 @@ func TestManyThreads(t *testing.T) {
 	r := newRecorder(rule(t, deny(unix.ENOTTY), intercept.Trigger{Every: 3, Prob: 1}, "call=getppid"))
 	r.quiet = true
 	out, code := run(t, r, []string{"getppid"}, "threads", fmt.Sprint(m), fmt.Sprint(n))
-	a, twice := r.Tally()[0], mayCountTwice(m * n)
+	a, twice := r.Tally()[0], mayCountTwice(m*n)
 	matched, acted := int(a.Matched()), int(a.Acted())
 	if over := matched - m*n; over < 0 || over > twice || acted != matched/3 || int(r.count.Load()) != matched {
 		t.Errorf("matched %d, acted %d, told of %d; want %d, %d, %d (up to %d more)", a.Matched(), a.Acted(), r.count.Load(), m*n, m*n/3, m*n, twice)
