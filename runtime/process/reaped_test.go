@@ -186,7 +186,7 @@ func victim(root string) {
 		os.Exit(1)
 	}
 	fmt.Println(i.Tail(1)[0], w.Dir())
-	select {}
+	time.Sleep(time.Hour) // select{} ends a program in which nothing else goes on
 }
 
 // TestSweepWithoutCgroups: a run that is killed leaves services that go on,

@@ -57,7 +57,7 @@ func victim(root string) {
 	}
 	os.WriteFile(filepath.Join(w.Dir(), "data"), []byte("x"), 0o600)
 	fmt.Println(cmd.Process.Pid, dir, w.Dir())
-	select {}
+	time.Sleep(time.Hour) // select{} ends a program in which nothing else goes on
 }
 
 func TestSweep(t *testing.T) {
