@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"unicode/utf8"
+	"text/tabwriter"
 )
 
 // options are the command line's.
@@ -92,9 +92,10 @@ func bench(ctx context.Context, o options) error {
 	for _, l := range chosen {
 		width = max(width, len(l.name))
 	}
+	tw := tabwriter.NewWriter(os.Stdout, 16, 8, 2, ' ', 0)
 	line := func(cells ...string) { // each is shown when it is known: no later one makes room
-		text := fmt.Sprintf("%-*s  %-16s%s", width, cells[0], cells[1], strings.Join(padded(cells[2:]), ""))
-		fmt.Println(strings.TrimRight(text, " "))
+		fmt.Fprintf(tw, "%-*s\t%s\n", width, cells[0], strings.Join(cells[1:], "\t"))
+		tw.Flush()
 	}
 	head := []string{"load", "direct"}
 	for _, s := range ways[1:] {
@@ -112,14 +113,6 @@ func bench(ctx context.Context, o options) error {
 		line(row...)
 	}
 	return nil
-}
-
-// padded makes cells equally wide.
-func padded(cells []string) (out []string) {
-	for _, c := range cells {
-		out = append(out, c+strings.Repeat(" ", max(2, 14-utf8.RuneCountInString(c))))
-	}
-	return out
 }
 
 // choose returns the sides, direct first, and the loads that o asks for, if

@@ -11,8 +11,9 @@ type guest struct {
 	about   string
 }
 
-// tries reports whether a feature is tried in a guest: where faultbox has to say
-// what is lacking, only what goes without.
+// tries reports whether a feature is tried in a guest: not without the programs
+// that it needs, nor where faultbox has to say that what it needs is lacking, nor
+// where nothing special about the guest matters to it.
 func (g guest) tries(f feature) bool {
 	return (!g.bare || f.bare) && (g.lacks == "" || f.narrow) && (g.options == "" || !f.usual)
 }

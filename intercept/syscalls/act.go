@@ -44,11 +44,7 @@ func (s *supervisor) conclude(v *verdict, r response, how intercept.Outcome) {
 	case answerKept:
 		return
 	case answerDue:
-		if r.flags == proceed { // nothing was done yet
-			s.act(v)
-		} else {
-			s.conclude(v, r, how)
-		}
+		s.resume(v, r, how)
 		return
 	}
 	s.arena.drop(v.slot)

@@ -56,14 +56,19 @@ func (s *supervisor) repeated(n *notification) bool {
 	}
 	s.arena.set(v.slot, n.id)
 	s.mu.Unlock()
-	switch {
-	case answer == nil:
-	case answer.response.flags == proceed: // nothing was done yet
-		s.act(v)
-	default:
-		s.conclude(v, answer.response, answer.how)
+	if answer != nil {
+		s.resume(v, answer.response, answer.how)
 	}
 	return true
+}
+
+// resume answers a call that was made again as it would have been answered before.
+func (s *supervisor) resume(v *verdict, r response, how intercept.Outcome) {
+	if r.flags == proceed { // nothing was done yet
+		s.act(v)
+		return
+	}
+	s.conclude(v, r, how)
 }
 
 // What can become of an answer.

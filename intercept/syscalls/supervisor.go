@@ -50,8 +50,6 @@ type supervisor struct {
 	busy    int                   // verdicts that are carried out beside the thread
 	idle    sync.Cond             // busy is 0; its lock is mu
 
-	explained string // what explain noted last
-
 	// Of the thread, between two calls.
 	ev         intercept.Event
 	item       protocols.Item
@@ -59,6 +57,7 @@ type supervisor struct {
 	other      protocols.Item // what a call that copies reads
 	otherAttrs [8]protocols.Attr
 	look       looker
+	explained  string               // what explain noted last
 	folders    []string             // that rules name for this call
 	unlinked   map[string]time.Time // of those, which are no links, and until when that is believed
 }

@@ -161,18 +161,14 @@ func TestRefusedExecution(t *testing.T) {
 	}
 }
 
-// held is what a victim must not lose to the garbage collector: its locks.
-var held []any
-
 // victim starts a service, pauses it, says who it is and waits to be killed.
 func victim(root string) {
-	worlds := world.New(world.Options{RunID: "victim", Root: root, NoCgroups: true})
-	w, err := worlds.New(context.Background(), "doomed")
+	w, err := world.New(world.Options{RunID: "victim", Root: root, NoCgroups: true}).New(context.Background(), "doomed")
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
 	}
-	held = []any{worlds, w}
+	defer w.Close() // never done: it keeps w and its locks from the garbage collector
 	i, err := process.New(process.Options{}).Start(context.Background(), w, sh("s", "echo $$; exec sleep 1000"), open)
 	if err != nil {
 		fmt.Println("error", err)
