@@ -4,6 +4,7 @@ package world
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,11 +14,13 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"faultbox/runtime/host"
 )
 
 // Join makes namespace ns a host of a network: a virtual cable (veth(4)) from
 // its eth0 to a bridge of the machine's own namespace. It has address there, and
-// reaches everything else by way of gateway. The cable ends with ns.
+// reaches everything else by way of gateway. Closing the world takes it away.
 func Join(ns *os.File, bridge string, address netip.Prefix, gateway netip.Addr) error {
 	br, err := netlink.LinkByName(bridge)
 	if err != nil {
@@ -53,6 +56,32 @@ func Join(ns *os.File, bridge string, address netip.Prefix, gateway netip.Addr) 
 	}
 	if err := h.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Gw: gateway.AsSlice()}); err != nil {
 		return fmt.Errorf("set route by way of %s: %w", gateway, err)
+	}
+	return nil
+}
+
+// unplug ends what keeps a namespace without processes alive, and with it what
+// others see of it: its cables, and TCP connections with data that nobody
+// acknowledges. The kernel sends that again for as long as net.ipv4.tcp_orphan_retries
+// says, by default two minutes.
+func unplug(ns *os.File) error {
+	err := host.Inside(ns, func() error {
+		// Where it is read-only, the kernel takes its time.
+		os.WriteFile("/proc/sys/net/ipv4/tcp_orphan_retries", []byte("1"), 0)
+		links, err := netlink.LinkList()
+		if err != nil {
+			return err
+		}
+		var errs []error
+		for _, link := range links {
+			if cable, ok := link.(*netlink.Veth); ok {
+				errs = append(errs, netlink.LinkDel(cable))
+			}
+		}
+		return errors.Join(errs...)
+	})
+	if err != nil {
+		return fmt.Errorf("remove cables of a network namespace: %w", err)
 	}
 	return nil
 }

@@ -242,6 +242,9 @@ func (w *world) Close() error {
 			errs = append(errs, killAdopted(w.dir))
 		}
 		if w.ns != nil {
+			if !w.OnHost() {
+				errs = append(errs, unplug(w.ns))
+			}
 			errs = append(errs, w.ns.Close())
 		}
 		if w.dir != "" {
