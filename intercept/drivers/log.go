@@ -39,6 +39,19 @@ func (l *Log) Done(ev intercept.Event) {
 // which it ended.
 func (l *Log) Events() []intercept.Event { return l.all(false) }
 
+// Some returns the events once there are n, or after ten seconds those that
+// there are. A client may have its answer just before the relay reports it.
+func (l *Log) Some(n int) []intercept.Event {
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		events := l.Events()
+		if len(events) >= n || time.Now().After(deadline) {
+			return events
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // Notes returns what the relay had to say.
 func (l *Log) Notes() []string {
 	var notes []string
@@ -57,9 +70,8 @@ func (l *Log) all(notes bool) []intercept.Event {
 // Tally returns the rules with their counters, in the order given to Front.
 func (l *Log) Tally() []*intercept.ActiveRule { return l.Rules.Tally() }
 
-// Wait waits until an event satisfies ok and returns it. A client may have its
-// answer just before the relay reports it, hence the wait. The test fails if
-// none comes.
+// Wait waits until an event satisfies ok and returns it, as Some does. The test
+// fails if none comes.
 func (l *Log) Wait(t testing.TB, what string, ok func(*intercept.Event) bool) intercept.Event {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {

@@ -281,8 +281,7 @@ func await(ctx context.Context, limit time.Duration, f func() error, also ...err
 	for began := time.Now(); ; {
 		err := f()
 		soon := errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.LeaderNotAvailable) ||
-			slices.ContainsFunc(also, func(e error) bool { return errors.Is(err, e) }) ||
-			errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.CoordinatorLoadInProgress) || errors.Is(err, kerr.NotCoordinator)
+			slices.ContainsFunc(also, func(e error) bool { return errors.Is(err, e) }) || uncoordinated(err)
 		if !soon || ctx.Err() != nil || time.Since(began) > limit {
 			return err
 		}
@@ -291,6 +290,11 @@ func await(ctx context.Context, limit time.Duration, f func() error, also ...err
 		case <-time.After(kafkaBackoff):
 		}
 	}
+}
+
+// uncoordinated reports whether an error says that a group has no coordinator yet.
+func uncoordinated(err error) bool {
+	return errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.CoordinatorLoadInProgress) || errors.Is(err, kerr.NotCoordinator)
 }
 
 // kafkaPartitions returns the partitions of a topic.

@@ -136,7 +136,8 @@ func (s *kafkaSession) consumeGroup(ctx context.Context, topic, group string, en
 	}
 	skip := func() error { return kafkaSkip(ctx, s.client, topic, at, ends) }
 	if records, err = kafkaPoll(ctx, c, at, ends, count, skip); len(records) > 0 {
-		if failure := c.CommitRecords(ctx, records...); failure != nil && err == nil {
+		commit := func() error { return c.CommitRecords(ctx, records...) }
+		if failure := await(ctx, election, commit); failure != nil && err == nil {
 			err = failure
 		}
 	}
@@ -190,9 +191,10 @@ func committed(ctx context.Context, c *kgo.Client, topic, group string, ends off
 const idle = time.Second
 
 // kafkaPoll reads on from at: count messages, or as far as ends if count is 0;
-// then skip moves at over what will not come.
+// then skip moves at over what will not come. A group that has lost its
+// coordinator has some time to find another: the client tells of it and goes on.
 func kafkaPoll(ctx context.Context, c *kgo.Client, at, ends offsets, count int64, skip func() error) (records []*kgo.Record, err error) {
-	for count > 0 && int64(len(records)) < count || count == 0 && len(at.behind(ends)) > 0 {
+	for began := time.Now(); count > 0 && int64(len(records)) < count || count == 0 && len(at.behind(ends)) > 0; {
 		limit, polling, cancel := 10_000, ctx, context.CancelFunc(func() {})
 		if count > 0 {
 			limit = int(count) - len(records)
@@ -214,7 +216,7 @@ func kafkaPoll(ctx context.Context, c *kgo.Client, at, ends offsets, count int64
 				err = skip()
 			}
 		}
-		if err != nil {
+		if err != nil && (ctx.Err() != nil || !uncoordinated(err) || time.Since(began) > election) {
 			return records, err
 		}
 	}
