@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	goruntime "runtime"
 	"slices"
 	"strings"
@@ -94,7 +93,7 @@ func newSeed() uint64 {
 func (f *testFlags) test(cmd *cobra.Command, file, again string) error {
 	s, err := load(cmd.Context(), file)
 	if err != nil {
-		return err
+		return errors.Join(err, f.unloaded(cmd, file, err))
 	}
 	return f.run(cmd, s, again)
 }
@@ -195,8 +194,12 @@ func (f *testFlags) runner(cmd *cobra.Command, s *runtime.Spec, again string) (*
 	if err := worlds.Sweep(); err != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "faultbox: %s\n", err)
 	}
-	if err := f.addSinks(cmd, r); err != nil {
+	if r.Sinks, err = f.reports(cmd); err != nil {
 		return nil, nil, errors.Join(err, parts.close())
+	}
+	if f.format == "text" {
+		out := cmd.OutOrStdout()
+		r.Sinks = append(r.Sinks, &report.Console{W: out, Color: colorful(out), Verbose: f.verbose})
 	}
 	return r, func() error {
 		return errors.Join(parts.close(), calls.Close(), containers.Close())
@@ -212,34 +215,6 @@ func (f *testFlags) containers(cmd *cobra.Command, s *runtime.Spec, runID string
 		RunID: runID, Live: world.Live, Join: world.Join, Services: s.Services,
 		HostNetwork: f.network == "host", Progress: cmd.ErrOrStderr(),
 	})
-}
-
-func (f *testFlags) addSinks(cmd *cobra.Command, r *runtime.Runner) error {
-	out := cmd.OutOrStdout()
-	if f.format == "json" {
-		r.Sinks = append(r.Sinks, report.JSON{W: out})
-	} else {
-		r.Sinks = append(r.Sinks, &report.Console{W: out, Color: colorful(out), Verbose: f.verbose})
-	}
-	if f.junit == "" {
-		return nil
-	}
-	w, err := os.Create(f.junit)
-	if err != nil {
-		return fmt.Errorf("write the JUnit report: %w", err)
-	}
-	r.Sinks = append(r.Sinks, &report.JUnit{W: w})
-	return nil
-}
-
-// colorful reports whether w is a terminal that wants colours (see no-color.org).
-func colorful(w any) bool {
-	f, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // selector makes a predicate of --test: a test's name, else a glob over the
