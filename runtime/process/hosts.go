@@ -3,6 +3,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	goruntime "runtime"
@@ -49,7 +50,10 @@ func mount(overlays []overlay) error {
 	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("make mount namespace: %w", err)
 	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+	switch err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); {
+	case errors.Is(err, unix.EINVAL):
+		return errors.New("make mounts private: / is not a mount point, as in a chroot: `mount --bind DIR DIR` before `chroot DIR` makes it one")
+	case err != nil:
 		return fmt.Errorf("make mounts private: %w", err)
 	}
 	for _, o := range overlays {
