@@ -57,8 +57,12 @@ func scripts(dir string) testscript.Params {
 	return testscript.Params{
 		Dir: dir,
 		Condition: func(cond string) (bool, error) {
-			if cond == "root" {
+			switch cond {
+			case "root":
 				return os.Getuid() == 0, nil
+			case "postgres": // which Debian has in no PATH
+				found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+				return len(found) > 0, err
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
