@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"faultbox/cmd/faultbox/demo/pgserver"
 	"faultbox/intercept/syscalls"
 	"faultbox/runtime/process"
 )
@@ -61,8 +62,8 @@ func scripts(dir string) testscript.Params {
 			case "root":
 				return os.Getuid() == 0, nil
 			case "postgres": // which Debian has in no PATH
-				found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-				return len(found) > 0, err
+				_, err := pgserver.Find()
+				return err == nil, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},

@@ -42,10 +42,15 @@ func (l *Log) Events() []intercept.Event { return l.all(false) }
 // Some returns the events once there are n, or after ten seconds those that
 // there are. A client may have its answer just before the relay reports it.
 func (l *Log) Some(n int) []intercept.Event {
+	return l.once(func(events []intercept.Event) bool { return len(events) >= n })
+}
+
+// once returns the events once they satisfy ok, or after ten seconds.
+func (l *Log) once(ok func([]intercept.Event) bool) []intercept.Event {
 	deadline := time.Now().Add(10 * time.Second)
 	for {
 		events := l.Events()
-		if len(events) >= n || time.Now().After(deadline) {
+		if ok(events) || time.Now().After(deadline) {
 			return events
 		}
 		time.Sleep(time.Millisecond)
@@ -74,11 +79,13 @@ func (l *Log) Tally() []*intercept.ActiveRule { return l.Rules.Tally() }
 // fails if none comes.
 func (l *Log) Wait(t testing.TB, what string, ok func(*intercept.Event) bool) intercept.Event {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		events := l.all(false)
-		if i := slices.IndexFunc(events, func(ev intercept.Event) bool { return ok(&ev) }); i >= 0 {
-			return events[i]
-		}
+	at := -1
+	events := l.once(func(events []intercept.Event) bool {
+		at = slices.IndexFunc(events, func(ev intercept.Event) bool { return ok(&ev) })
+		return at >= 0
+	})
+	if at >= 0 {
+		return events[at]
 	}
 	t.Fatalf("no event %s; there were %+v, notes %q", what, l.Events(), l.Notes())
 	return intercept.Event{}
